@@ -1,0 +1,101 @@
+package replication
+
+import "time"
+
+// Target says where a server listens and as whom to log in. Passwords come
+// from a passfile (libpq's format), never from here.
+type Target struct {
+	Host     string // address, host name, or directory of the unix socket
+	Port     int
+	User     string
+	Database string // the database of walsender SQL; empty means physical mode only
+	PassFile string // libpq passfile; empty means none
+	SSLMode  string // libpq sslmode; empty means "prefer"
+	RootCert string // libpq sslrootcert
+	AppName  string // application_name
+}
+
+// Sample is what one position probe of one server gave.
+type Sample struct {
+	At       time.Time // when the answer (or the miss) was known; observer's clock, monotonic reading kept
+	Took     time.Duration
+	Verdict  Verdict
+	Cause    string // SQLSTATE ("57P03") or errno name ("ECONNREFUSED") behind the verdict; empty when healthy
+	Detail   string // the server's or the kernel's own words, for the evidence line; never judged by
+	SystemID SystemID
+	Role     Role
+	Timeline Timeline
+	// Position is the flush LSN of a primary; on a standby it is what was
+	// received and flushed, not what was replayed (PostgreSQL: IDENTIFY_SYSTEM,
+	// src/backend/replication/walsender.c).
+	Position LSN
+}
+
+// Status is what one SQL probe of one server gave. LSN fields that do not
+// apply to the server's role are zero.
+type Status struct {
+	At                      time.Time
+	Took                    time.Duration
+	InRecovery              bool
+	ServerVersion           int // server_version_num
+	Timeline                Timeline
+	Flush                   LSN // primary: pg_current_wal_flush_lsn
+	Receive                 LSN // standby: pg_last_wal_receive_lsn (falls back to a segment start after a restart)
+	Replay                  LSN // standby: pg_last_wal_replay_lsn
+	ReplayPaused            bool
+	ApplyDelay              time.Duration // recovery_min_apply_delay
+	SynchronousStandbyNames string
+	SynchronousCommit       string
+	ReadOnly                bool // default_transaction_read_only
+	MaxConnections          int
+	Connections             int
+	MaxWalSenders           int
+	WalSenders              int
+	DataChecksums           bool
+	WalLogHints             bool
+	DataDirectory           string
+	Standbys                []StandbyRow
+	Receiver                *ReceiverRow
+	Slots                   []SlotRow
+	Settings                map[string]string // settings that must match on both nodes
+	Epoch                   *EpochRow         // newest row of our epoch table; nil when the schema is not installed
+}
+
+// StandbyRow is one row of pg_stat_replication.
+type StandbyRow struct {
+	ApplicationName            string
+	ClientAddr                 string
+	State                      string
+	SyncState                  string
+	Sent, Write, Flush, Replay LSN
+	ReplyAge                   time.Duration // now() - reply_time, both of the server
+}
+
+// ReceiverRow is the row of pg_stat_wal_receiver.
+type ReceiverRow struct {
+	Status     string
+	SenderHost string
+	SenderPort int
+	SlotName   string
+	Flushed    LSN
+	Timeline   Timeline
+	MessageAge time.Duration // now() - last_msg_receipt_time
+}
+
+// SlotRow is one row of pg_replication_slots.
+type SlotRow struct {
+	Name          string
+	Type          string
+	Active        bool
+	WALStatus     string
+	RestartLSN    LSN
+	RetainedBytes uint64
+}
+
+// EpochRow is the newest row of watchdog.epoch on that server: our own proof of
+// which promotion this data descends from.
+type EpochRow struct {
+	Number uint64
+	ID     string
+	Node   string
+}

@@ -1,0 +1,90 @@
+package view
+
+import (
+	"time"
+
+	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/replication"
+)
+
+// ReportFormat is the version of the encoded Report. A reader ignores unknown
+// fields and rejects other format numbers.
+const ReportFormat = 1
+
+// Report is everything that one node saw, as it goes over gossip. Ages count
+// from the moment of sending; the receiver adds the time since it was heard on
+// its own monotonic clock, so clocks of two machines are never compared.
+type Report struct {
+	Format      int            `json:"v"`
+	Node        string         `json:"node"`
+	Boot        string         `json:"boot"` // random id of this run of the service
+	Seq         uint64         `json:"seq"`  // grows by one per report of one Boot
+	Program     string         `json:"program"`
+	PlannedStop bool           `json:"planned_stop,omitempty"` // announced before the service stops on purpose
+	Witness     bool           `json:"witness,omitempty"`
+	Servers     []ServerReport `json:"servers"`
+	App         *AppReport     `json:"app,omitempty"`
+	Durable     *fence.Durable `json:"durable,omitempty"` // nil when the state cannot be read
+	StateFault  string         `json:"state_fault,omitempty"`
+	Edges       []EdgeReport   `json:"edges,omitempty"`
+	Host        HostReport     `json:"host"`
+	// Notified lists incident keys and recipients already told, so that the
+	// other service stays quiet.
+	Notified []string `json:"notified,omitempty"`
+}
+
+// ServerReport is how one PostgreSQL server looked from the reporting node.
+type ServerReport struct {
+	Node      string               `json:"node"` // whose server
+	Verdict   replication.Verdict  `json:"verdict"`
+	Cause     string               `json:"cause,omitempty"`
+	Detail    string               `json:"detail,omitempty"`
+	Age       time.Duration        `json:"age"`   // since the newest sample, healthy or not
+	Since     time.Duration        `json:"since"` // how long the verdict has been this one
+	Role      replication.Role     `json:"role"`
+	SystemID  replication.SystemID `json:"system_identifier"`
+	Timeline  replication.Timeline `json:"timeline"`
+	Position  replication.LSN      `json:"position"` // flush (primary) or received (standby), of the last answer
+	Answered  time.Duration        `json:"answered"` // since the last healthy answer; negative when never
+	History   []HistoryLine        `json:"history,omitempty"`
+	Status    *replication.Status  `json:"status,omitempty"` // last SQL answer; its At does not travel
+	StatusAge time.Duration        `json:"status_age"`       // negative when never
+	// Processes counts live PostgreSQL processes that hold the data directory;
+	// only the node's own service knows it (-1: not known).
+	Processes int `json:"processes"`
+}
+
+// HistoryLine is one parent of a timeline.
+type HistoryLine struct {
+	Timeline    replication.Timeline `json:"timeline"`
+	SwitchPoint replication.LSN      `json:"switch_point"`
+}
+
+// AppReport is how the application's health endpoint answered.
+type AppReport struct {
+	URL     string        `json:"url"`
+	OK      bool          `json:"ok"`
+	Status  int           `json:"status"` // HTTP status; 0 when none came
+	Detail  string        `json:"detail,omitempty"`
+	Age     time.Duration `json:"age"`
+	Misses  int           `json:"misses"` // consecutive
+	Latency time.Duration `json:"latency"`
+}
+
+// EdgeReport is one direct measurement of the control API of another node.
+type EdgeReport struct {
+	Node     string        `json:"node"`
+	OK       bool          `json:"ok"`
+	Detail   string        `json:"detail,omitempty"`
+	Age      time.Duration `json:"age"`      // since the newest try
+	Answered time.Duration `json:"answered"` // since the last answer; negative when never
+	RTT      time.Duration `json:"rtt"`
+	Skew     time.Duration `json:"skew"` // the other clock minus ours, by round-trip midpoint
+}
+
+// HostReport is what the node says of itself.
+type HostReport struct {
+	DataFreeBytes  int64         `json:"data_free_bytes"` // -1 when not known
+	DataTotalBytes int64         `json:"data_total_bytes"`
+	LoopGap        time.Duration `json:"loop_gap"` // worst scheduling delay of the last minute
+}
