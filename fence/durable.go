@@ -103,12 +103,29 @@ type Durable struct {
 	Closed        []Closed             `json:"closed,omitempty"` // newest last, bounded
 }
 
-// StandingOrder gives the first order against node that is not revoked.
+// Stands reports whether the order still commands its node, seen by a node in
+// epoch number now: an order that was revoked or obeyed is over (the marker is
+// the record of an obeyed one), and a lower epoch commands nobody.
+func (o Order) Stands(now uint64) bool {
+	return !o.Revoked && !o.Obeyed && (o.Epoch.Zero() || o.Epoch.Number >= now)
+}
+
+// StandingOrder gives the first order against node that stands.
 func (d Durable) StandingOrder(node string) (Order, bool) {
 	for _, o := range d.Orders {
-		if o.Node == node && !o.Revoked {
+		if o.Node == node && o.Stands(d.Epoch.Number) {
 			return o, true
 		}
 	}
 	return Order{}, false
+}
+
+// OpenIntent gives the intent of one operation.
+func (d Durable) OpenIntent(operation string) (Intent, bool) {
+	for _, i := range d.Intents {
+		if i.Operation == operation {
+			return i, true
+		}
+	}
+	return Intent{}, false
 }

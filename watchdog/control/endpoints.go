@@ -33,6 +33,7 @@ var (
 // Between nodes, mutual TLS only.
 var (
 	NodeFacts    = Endpoint[None, Facts]{"GET", "/v1/node/facts"}
+	NodeTell     = Endpoint[fence.Notice, None]{"POST", "/v1/node/tell"}
 	NodeLock     = Endpoint[fence.Lock, None]{"POST", "/v1/node/lock"}
 	NodeUnlock   = Endpoint[fence.Lock, None]{"POST", "/v1/node/unlock"}
 	NodeIntent   = Endpoint[fence.Intent, None]{"POST", "/v1/node/intent"}
