@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -51,3 +52,6 @@ func writeCommand(path, name string, variables ...string) error {
 	script += " " + quote(self) + ` "$@"` + "\n"
 	return os.WriteFile(path, []byte(script), 0o755)
 }
+
+// quote makes one word of s for /bin/sh.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

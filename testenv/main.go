@@ -185,4 +185,3 @@ func copySelf(to string) error {
 	}
 	return os.Chmod(to, 0o755)
 }
-
