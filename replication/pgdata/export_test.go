@@ -1,0 +1,4 @@
+package pgdata
+
+// HoldersIn is Holders with another place for /proc.
+var HoldersIn = holders
