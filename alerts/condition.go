@@ -40,4 +40,7 @@ type Condition struct {
 	// InhibitedBy lists codes (any subject) whose open incident lists this one
 	// instead of a message of its own.
 	InhibitedBy []string
+	// NeverSilenced marks a condition that no silence, pause or inhibition may
+	// hold back.
+	NeverSilenced bool
 }

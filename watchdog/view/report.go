@@ -11,6 +11,9 @@ import (
 // fields and rejects other format numbers.
 const ReportFormat = 1
 
+// Never is the age of what has not happened yet.
+const Never = time.Duration(-1)
+
 // Report is everything that one node saw, as it goes over gossip. Ages count
 // from the moment of sending; the receiver adds the time since it was heard on
 // its own monotonic clock, so clocks of two machines are never compared.
@@ -27,7 +30,9 @@ type Report struct {
 	Durable     *fence.Durable `json:"durable,omitempty"` // nil when the state cannot be read
 	StateFault  string         `json:"state_fault,omitempty"`
 	Edges       []EdgeReport   `json:"edges,omitempty"`
-	Host        HostReport     `json:"host"`
+	// Operations lists what this node owns and has not closed.
+	Operations []OperationReport `json:"operations,omitempty"`
+	Host       HostReport        `json:"host"`
 	// Notified lists incident keys and recipients already told, so that the
 	// other service stays quiet.
 	Notified []string `json:"notified,omitempty"`
@@ -39,7 +44,7 @@ type ServerReport struct {
 	Verdict   replication.Verdict  `json:"verdict"`
 	Cause     string               `json:"cause,omitempty"`
 	Detail    string               `json:"detail,omitempty"`
-	Age       time.Duration        `json:"age"`   // since the newest sample, healthy or not
+	Age       time.Duration        `json:"age"`   // since the newest sample, healthy or not; negative when never
 	Since     time.Duration        `json:"since"` // how long the verdict has been this one
 	Role      replication.Role     `json:"role"`
 	SystemID  replication.SystemID `json:"system_identifier"`
@@ -49,9 +54,29 @@ type ServerReport struct {
 	History   []HistoryLine        `json:"history,omitempty"`
 	Status    *replication.Status  `json:"status,omitempty"` // last SQL answer; its At does not travel
 	StatusAge time.Duration        `json:"status_age"`       // negative when never
+	// RoleSince is how long this observer has seen the role without another in
+	// between; Never before the first answer. Two servers were primary at one
+	// and the same moment only when such spans overlap.
+	RoleSince time.Duration `json:"role_since"`
+	// Advanced is how long ago Position was last known to be lower than it is:
+	// the age of the sample before the one that showed growth, because the bytes
+	// may have come right after it. Never when it has not grown. On a standby
+	// that streams, growth proves that its primary lived after that moment.
+	Advanced time.Duration `json:"advanced"`
 	// Processes counts live PostgreSQL processes that hold the data directory;
 	// only the node's own service knows it (-1: not known).
 	Processes int `json:"processes"`
+}
+
+// OperationReport is one open operation of the reporting node.
+type OperationReport struct {
+	ID    string        `json:"id"`
+	Kind  string        `json:"operation"`
+	State string        `json:"state"` // running, stopped
+	Step  string        `json:"step,omitempty"`
+	By    string        `json:"by,omitempty"`
+	Text  string        `json:"text,omitempty"`
+	Age   time.Duration `json:"age"` // since its newest journal record
 }
 
 // HistoryLine is one parent of a timeline.

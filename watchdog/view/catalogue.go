@@ -1,0 +1,154 @@
+package view
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gestionale-fullstack/watchdog/alerts"
+)
+
+// Code is the stable name of a condition: an interface to scripts, to
+// configuration and to runbook pages.
+type Code = string
+
+// The conditions. Their codes never change.
+const (
+	NoPrimary            Code = "NoPrimary"
+	PostgresDown         Code = "PostgresDown"
+	TwoPrimaries         Code = "TwoPrimaries"
+	CommitsFailing       Code = "CommitsFailing"
+	ReplicationDown      Code = "ReplicationDown"
+	SystemIdMismatch     Code = "SystemIdMismatch"
+	TimelineDivergence   Code = "TimelineDivergence"
+	PeerUnreachable      Code = "PeerUnreachable"
+	PeerPathPartial      Code = "PeerPathPartial"
+	AppHealthFailing     Code = "AppHealthFailing"
+	UnexpectedRoleChange Code = "UnexpectedRoleChange"
+	SupersededPrimary    Code = "SupersededPrimary"
+	OperationStopped     Code = "OperationStopped"
+	StateUnreadable      Code = "StateUnreadable"
+	NoSample             Code = "NoSample"
+)
+
+// SubjectPair and SubjectApp are the subjects that name no node.
+const (
+	SubjectPair = "pair"
+	SubjectApp  = "app"
+)
+
+// Entry is what the catalogue knows of a condition, whatever its case.
+type Entry struct {
+	Code     Code
+	Means    string // when it is raised, for the handbook and for `watchdog why`
+	Severity alerts.Severity
+	Hold     func(Limits) time.Duration
+	Hint     string // the next command; NODE stands for the subject
+	Runbook  string // page name
+	// InhibitedBy lists the codes that explain this one. Judge passes on those
+	// whose present subjects really do; see explains.
+	InhibitedBy   []Code
+	NeverSilenced bool
+}
+
+// Catalogue lists every condition, the gravest first. Judge gives its
+// conditions in this order.
+func Catalogue() []Entry { return slices.Clone(catalogue[:]) }
+
+// Lookup finds the entry of a code.
+func Lookup(code Code) (Entry, bool) {
+	i := slices.IndexFunc(catalogue[:], func(e Entry) bool { return e.Code == code })
+	if i < 0 {
+		return Entry{}, false
+	}
+	return catalogue[i], true
+}
+
+var catalogue = [...]Entry{
+	{
+		Code: TwoPrimaries, Means: "two servers of one system identifier were out of recovery at the same moment",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldTwoPrimaries },
+		Hint: "watchdog status", Runbook: "two-primaries", NeverSilenced: true,
+	},
+	{
+		Code: NoPrimary, Means: "no server out of recovery answers from any vantage point",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldNoPrimary },
+		Hint: "watchdog promote", Runbook: "no-primary",
+	},
+	{
+		Code: SystemIdMismatch, Means: "the servers hold different data: their system identifiers differ",
+		Severity: alerts.SeverityPage, Hold: noHold,
+		Hint: "watchdog status", Runbook: "system-id-mismatch", NeverSilenced: true,
+	},
+	{
+		Code: TimelineDivergence, Means: "one server holds WAL that lies on no common history with the primary",
+		Severity: alerts.SeverityPage, Hold: noHold,
+		Hint: "watchdog status", Runbook: "timeline-divergence", NeverSilenced: true,
+	},
+	{
+		Code: SupersededPrimary, Means: "a server runs as primary under an epoch that a newer one has replaced",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldRole },
+		Hint: "watchdog fence NODE", Runbook: "superseded-primary",
+	},
+	{
+		Code: UnexpectedRoleChange, Means: "a server has another role than the newest epoch gives it, and no operation is open",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldRole },
+		Hint: "watchdog history", Runbook: "unexpected-role-change", NeverSilenced: true,
+	},
+	{
+		Code: OperationStopped, Means: "an operation stopped part-way, or its owner no longer runs it",
+		Severity: alerts.SeverityPage, Hold: noHold,
+		Hint: "watchdog ops list", Runbook: "operation-stopped", NeverSilenced: true,
+	},
+	{
+		Code: StateUnreadable, Means: "a node cannot read its durable state and refuses to act",
+		Severity: alerts.SeverityPage, Hold: noHold,
+		Hint: "watchdog status", Runbook: "state-unreadable",
+	},
+	{
+		Code: PostgresDown, Means: "a PostgreSQL server answers nobody",
+		Severity: alerts.SeverityWarning, Hold: func(l Limits) time.Duration { return l.HoldStandbyDown },
+		Hint: "watchdog status", Runbook: "postgres-down",
+		InhibitedBy: []Code{NoPrimary, PeerUnreachable, ReplicationDown},
+	},
+	{
+		Code: CommitsFailing, Means: "the primary answers, but commits do not end or are refused",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldCommits },
+		Hint: "watchdog status", Runbook: "commits-failing", InhibitedBy: []Code{NoPrimary},
+	},
+	{
+		Code: ReplicationDown, Means: "a standby receives no WAL",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldReplicationDown },
+		Hint: "watchdog status", Runbook: "replication-down", InhibitedBy: []Code{NoPrimary, PeerUnreachable},
+	},
+	{
+		Code: PeerUnreachable, Means: "a node's watchdog is neither heard nor reached, or two nodes cannot reach each other",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldPeer },
+		Hint: "watchdog status", Runbook: "peer-unreachable", InhibitedBy: []Code{NoPrimary},
+	},
+	{
+		Code: PeerPathPartial, Means: "a node is reached but not heard by gossip",
+		Severity: alerts.SeverityWarning, Hold: func(l Limits) time.Duration { return l.HoldPath },
+		Hint: "watchdog status", Runbook: "peer-path-partial",
+	},
+	{
+		Code: AppHealthFailing, Means: "the application's health endpoint fails from every vantage point",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldApp },
+		Hint: "watchdog status", Runbook: "app-health-failing", InhibitedBy: []Code{NoPrimary},
+	},
+	{
+		Code: NoSample, Means: "what a rule needs to know is missing, and missing data is a finding",
+		Severity: alerts.SeverityWarning, Hold: func(l Limits) time.Duration { return l.HoldNoSample },
+		Hint: "watchdog status", Runbook: "no-sample",
+	},
+}
+
+func noHold(Limits) time.Duration { return 0 }
+
+// rank orders conditions as the catalogue does; an unknown code comes last.
+func rank(code Code) int {
+	i := slices.IndexFunc(catalogue[:], func(e Entry) bool { return e.Code == code })
+	if i < 0 {
+		return len(catalogue)
+	}
+	return i
+}
