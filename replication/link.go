@@ -49,6 +49,7 @@ type wire struct {
 	up       chan struct{} // closed when TCP (or the unix socket) has connected
 	once     sync.Once
 	sealed   atomic.Bool // refuse further dials
+	aside    atomic.Bool // a cancel request dials: not the link's socket
 	mu       sync.Mutex
 	raw      net.Conn
 	tcpTook  time.Duration
@@ -65,10 +66,13 @@ var errSealed = errors.New("dial: connection is already made")
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3}
 
 func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: keepAlive, Timeout: w.tcpLimit}
+	if w.aside.Load() {
+		return d.DialContext(ctx, network, addr)
+	}
 	if w.sealed.Load() {
 		return nil, errSealed
 	}
-	d := net.Dialer{KeepAliveConfig: keepAlive, Timeout: w.tcpLimit}
 	began := time.Now()
 	c, err := d.DialContext(ctx, network, addr)
 	if err != nil {
@@ -132,9 +136,9 @@ func (l *link) close() {
 // cancel asks the server to end the running command, on a connection of its
 // own (the protocol has no other way).
 func (l *link) cancel(ctx context.Context) {
-	l.wire.sealed.Store(false)
+	l.wire.aside.Store(true)
+	defer l.wire.aside.Store(false)
 	_ = l.pg.CancelRequest(ctx) // only a request: its effect is seen on the link
-	l.wire.sealed.Store(true)
 }
 
 // Address gives host and port for messages.

@@ -59,6 +59,22 @@ type Status struct {
 	Slots                   []SlotRow
 	Settings                map[string]string // settings that must match on both nodes
 	Epoch                   *EpochRow         // newest row of our epoch table; nil when the schema is not installed
+	// StatsVisible is false when our login may not see other sessions' rows
+	// (no pg_monitor): Standbys and Receiver are then unknown, not empty.
+	StatsVisible bool
+	// SyncWaiters counts sessions whose commit waits for a standby.
+	SyncWaiters int
+	XIDAge      int // age of the oldest datfrozenxid, in transactions
+	Archiver    *ArchiverRow
+	Conflicts   uint64 // queries canceled by replay, all databases (standby)
+}
+
+// ArchiverRow is pg_stat_archiver, where archive_mode is on.
+type ArchiverRow struct {
+	Archived      uint64
+	Failed        uint64
+	LastFailedNow bool          // the newest attempt failed
+	LastAge       time.Duration // since the newest success; 0 when there was none
 }
 
 // StandbyRow is one row of pg_stat_replication.
@@ -95,7 +111,8 @@ type SlotRow struct {
 // EpochRow is the newest row of watchdog.epoch on that server: our own proof of
 // which promotion this data descends from.
 type EpochRow struct {
-	Number uint64
-	ID     string
-	Node   string
+	Number    uint64
+	ID        string
+	Node      string
+	Operation string
 }
