@@ -20,6 +20,7 @@ func ReleaseSteps(d Deps, o *Operation) map[string]Step {
 	steps[StepLift] = Step{Sticky: true, Act: func(context.Context, *Scribe) error {
 		return d.State.Apply(fence.Notice{Release: &fence.Release{Operation: o.ID, At: d.Now()}})
 	}}
+	steps[StepEnable] = Step{Act: func(ctx context.Context, _ *Scribe) error { return d.Host.Bind(ctx) }}
 	steps[StepStart] = Step{Act: func(ctx context.Context, _ *Scribe) error { return d.Host.Start(ctx) },
 		Verify: func(ctx context.Context) error {
 			in, err := d.Server.InRecovery(ctx)

@@ -21,22 +21,22 @@ const (
 // Plan is an operation before it runs: printed, confirmed, then executed, and
 // always the same value.
 type Plan struct {
-	ID       string      `json:"id"`
-	Kind     Kind        `json:"operation"`
-	Cluster  string      `json:"cluster"`
-	Owner    string      `json:"owner"`  // node whose service will run it
-	Target   string      `json:"target"` // node that becomes (or stays) primary, or is fenced
-	Epoch    fence.Epoch `json:"epoch"`  // current epoch, which the plan is bound to
+	ID      string      `json:"id"`
+	Kind    Kind        `json:"operation"`
+	Cluster string      `json:"cluster"`
+	Owner   string      `json:"owner"`  // node whose service will run it
+	Target  string      `json:"target"` // node that becomes (or stays) primary, or is fenced
+	Epoch   fence.Epoch `json:"epoch"`  // current epoch, which the plan is bound to
 	// SystemID is the system identifier that an adoption records.
 	SystemID replication.SystemID `json:"system_identifier,omitempty"`
-	MadeAt   time.Time   `json:"made_at"`
-	ValidFor Seconds     `json:"valid_for_seconds"`
-	Why      []string    `json:"why"`
-	Loss     Loss        `json:"loss"`
-	Fence    FencePlan   `json:"fence"`
-	Steps    []StepLine  `json:"steps"`
-	Gates    []Gate      `json:"gates"`
-	Warnings []string    `json:"warnings,omitempty"`
+	MadeAt   time.Time            `json:"made_at"`
+	ValidFor Seconds              `json:"valid_for_seconds"`
+	Why      []string             `json:"why"`
+	Loss     Loss                 `json:"loss"`
+	Fence    FencePlan            `json:"fence"`
+	Steps    []StepLine           `json:"steps"`
+	Gates    []Gate               `json:"gates"`
+	Warnings []string             `json:"warnings,omitempty"`
 	// Refusal is the first gate that stands in the way; nil when the plan may
 	// be confirmed as it is.
 	Refusal *Refusal `json:"refusal,omitempty"`

@@ -3,7 +3,6 @@ package runbooks
 import (
 	"fmt"
 
-	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
 
@@ -72,7 +71,10 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 		p.settle([]check{ok("already", "%s runs as primary of epoch %d; nothing is done", r.Node, f.Own.Epoch.Number)})
 		return p
 	}
-	checks := []check{checkState(f), checkKnown(f), checkReleaseLock(f), checkOtherPrimaries(f)}
+	if s, seen := node.Last(); seen {
+		p.SystemID = s.SystemID
+	}
+	checks := []check{checkState(f), checkKnown(f, p.SystemID), checkReleaseLock(f), checkOtherPrimaries(f)}
 	proof, proven := otherProof(f, other)
 	if !proven {
 		var fenceable check
@@ -99,9 +101,13 @@ func primaryAlready(f Facts, n NodeFacts) bool {
 
 // checkKnown wants to know at least which data this node holds: its state, or
 // (when that was lost) the server that runs on it.
-func checkKnown(f Facts) check {
-	if f.Own.SystemID == 0 {
-		return no("adopted", ExitRefused, "5", "watchdog adopt NODE", "this node's state knows no system identifier")
+func checkKnown(f Facts, running replication.SystemID) check {
+	switch {
+	case f.Own.SystemID == 0 && running == 0:
+		return no("adopted", ExitRefused, "5", "start PostgreSQL (it comes up read-only), then again",
+			"this node's state is lost, and no server runs that could say which data it holds")
+	case f.Own.SystemID == 0:
+		return ok("adopted", "this node's state is lost; its server has system identifier %s", running)
 	}
 	return ok("adopted", "epoch %d, primary %s", f.Own.Epoch.Number, f.Own.Epoch.Primary)
 }
@@ -167,6 +173,7 @@ func releaseSteps(node, other NodeFacts, fp FencePlan) []StepLine {
 		StepLine{Name: StepEpoch, Node: a, Text: "record the new epoch durably, on every node that answers", Limit: 10, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepPromote, Node: a, Text: "pg_promote: a new timeline", Limit: 60, IfFails: "stop (exit 7)", Final: true},
 		StepLine{Name: StepVerify, Node: a, Text: "verify: out of recovery, new timeline, epoch row written", Limit: 30, IfFails: "stop (exit 7)"},
+		StepLine{Name: StepEnable, Node: a, Text: "bind the state to the data directory", Limit: 10, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepReleaseSync, Node: a, Text: "release synchronous waiting until a standby streams again", Limit: 30, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepCommit, Node: a, Text: "prove a normal commit", Limit: 30, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepCheckpoint, Node: a, Text: "checkpoint", Limit: 300, IfFails: "stop (exit 7)"},

@@ -127,6 +127,9 @@ func checkPrimary(f Facts, primary, standby NodeFacts, r Request) check {
 	case replication.VerdictDown, replication.VerdictUnreachable, replication.VerdictHung, replication.VerdictStorageStalled:
 		return ok(name, "%s", said)
 	case replication.VerdictHealthy:
+		if seen.Role == replication.RoleStandby {
+			return ok(name, "%s, but in recovery: it is held and no primary now", said)
+		}
 		return no(name, ExitRefused, "1", "a planned exchange of a healthy pair is a switchover, not a promotion",
 			"%s: the primary answers", said)
 	case replication.VerdictUnknown:

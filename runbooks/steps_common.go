@@ -179,11 +179,11 @@ func (d Deps) epochStep(o *Operation, adopt bool) Step {
 			if err != nil {
 				return err
 			}
-			sys := dur.SystemID
-			if adopt {
-				sys = o.Plan.SystemID
+			n := fence.EpochNotice{Operation: o.ID, SystemID: dur.SystemID, Epoch: i.Epoch, Adopt: adopt}
+			if n.SystemID == 0 {
+				// A node that was never adopted, or whose state was lost.
+				n.SystemID, n.Adopt = o.Plan.SystemID, true
 			}
-			n := fence.EpochNotice{Operation: o.ID, SystemID: sys, Epoch: i.Epoch, Adopt: adopt}
 			if err := applied(d.State.Apply(fence.Notice{Epoch: &n})); err != nil {
 				return err
 			}
