@@ -1,0 +1,19 @@
+package alerts
+
+// The condition codes that the catalogue has words for. They are stable: they
+// stand in incident keys, in JSON and in mail filters.
+const (
+	CodeNoPrimary            = "NoPrimary"
+	CodePostgresDown         = "PostgresDown"
+	CodeTwoPrimaries         = "TwoPrimaries"
+	CodeReplicationDown      = "ReplicationDown"
+	CodeSystemIDMismatch     = "SystemIdMismatch"
+	CodeTimelineDivergence   = "TimelineDivergence"
+	CodePeerUnreachable      = "PeerUnreachable"
+	CodeAppHealthFailing     = "AppHealthFailing"
+	CodeUnexpectedRoleChange = "UnexpectedRoleChange"
+	CodeOperationStopped     = "OperationStopped"
+	CodeStateUnreadable      = "StateUnreadable"
+	CodeSupersededPrimary    = "SupersededPrimary"
+	CodeNotificationFailing  = "NotificationFailing"
+)

@@ -1,0 +1,154 @@
+package alerts
+
+// English is the catalogue in English. The literals have no field names on
+// purpose: a missing entry does not compile.
+func English() Catalogue {
+	return Catalogue{
+		enNoPrimary,
+		enPostgresDown,
+		enTwoPrimaries,
+		enReplicationDown,
+		enSystemIDMismatch,
+		enTimelineDivergence,
+		enPeerUnreachable,
+		enAppHealthFailing,
+		enUnexpectedRoleChange,
+		enOperationStopped,
+		enStateUnreadable,
+		enSupersededPrimary,
+		enNotificationFailing,
+		enOther,
+		englishWords(),
+	}
+}
+
+func enNoPrimary(f Facts) Text {
+	return Text{
+		Subject:  "NoPrimary: no writable server in " + f.Cluster,
+		Sentence: "No server of " + f.Cluster + " accepts writes.",
+		Meaning: "Applications cannot save anything. The watchdog does not promote by itself: it waits for an operator. " +
+			"The plan says beforehand what a promotion would lose.",
+		Action: "watchdog status",
+	}
+}
+
+func enPostgresDown(f Facts) Text {
+	return Text{
+		Subject:  "PostgresDown: PostgreSQL on " + f.Subject,
+		Sentence: "PostgreSQL on " + f.Subject + " does not answer.",
+		Meaning:  "If it is the primary, nothing can be saved; if it is the standby, there is nothing to promote until it is back.",
+		Action:   "watchdog status",
+	}
+}
+
+func enTwoPrimaries(f Facts) Text {
+	return Text{
+		Subject:  "TwoPrimaries: two writable servers in " + f.Cluster,
+		Sentence: "Two servers of one system identifier accept writes.",
+		Meaning: "Split brain: what is written to one is missing on the other, and each further write must later be thrown away on one side. " +
+			"Stop the application first, fence the server that must not write, restart neither.",
+		Action: "watchdog status",
+	}
+}
+
+func enReplicationDown(f Facts) Text {
+	return Text{
+		Subject:  "ReplicationDown: standby of " + f.Cluster,
+		Sentence: "The standby of " + f.Cluster + " does not receive WAL.",
+		Meaning:  "From now on a promotion would lose what was written since, and the primary keeps WAL for the standby on its disk.",
+		Action:   "watchdog status",
+	}
+}
+
+func enSystemIDMismatch(f Facts) Text {
+	return Text{
+		Subject:  "SystemIdMismatch: foreign server in " + f.Cluster,
+		Sentence: "The servers have different system identifiers (seen on " + f.Subject + ").",
+		Meaning:  "One of them is another database, by a wrong address or a new initdb. Every operation is refused until it is the right one.",
+		Action:   "watchdog status",
+	}
+}
+
+func enTimelineDivergence(f Facts) Text {
+	return Text{
+		Subject:  "TimelineDivergence: histories of " + f.Cluster + " part",
+		Sentence: "A server holds WAL that is not in the history of the other (" + f.Subject + ").",
+		Meaning:  "It cannot follow without a rewind or a clone, and what only it holds would be lost by either. Restart neither server.",
+		Action:   "watchdog status",
+	}
+}
+
+func enPeerUnreachable(f Facts) Text {
+	return Text{
+		Subject:  "PeerUnreachable: " + f.Subject,
+		Sentence: "Neither the service nor the server of " + f.Subject + " can be reached.",
+		Meaning:  "The node is off, or the network between the nodes is cut; from one side the two look alike. Unreachable is not fenced.",
+		Action:   "watchdog status",
+	}
+}
+
+func enAppHealthFailing(f Facts) Text {
+	return Text{
+		Subject:  "AppHealthFailing: application on " + f.Subject,
+		Sentence: "The health endpoint of the application on " + f.Subject + " fails.",
+		Meaning:  "Users are likely to see errors although the database may be well.",
+		Action:   "watchdog status",
+	}
+}
+
+func enUnexpectedRoleChange(f Facts) Text {
+	return Text{
+		Subject:  "UnexpectedRoleChange: " + f.Subject,
+		Sentence: "The role of " + f.Subject + " changed without a confirmed operation.",
+		Meaning:  "Somebody or something promoted or restarted a server past the watchdog. Make sure that only one server writes.",
+		Action:   "watchdog history",
+	}
+}
+
+func enOperationStopped(f Facts) Text {
+	return Text{
+		Subject:  "OperationStopped: operation in " + f.Cluster,
+		Sentence: "A confirmed operation stopped part-way (" + f.Subject + ").",
+		Meaning:  "The servers are between two states. Nothing goes on by itself: it must be resumed or aborted.",
+		Action:   "watchdog ops list",
+	}
+}
+
+func enStateUnreadable(f Facts) Text {
+	return Text{
+		Subject:  "StateUnreadable: " + f.Subject,
+		Sentence: "The watchdog on " + f.Subject + " cannot read its own state.",
+		Meaning:  "It goes on watching and refuses to act; PostgreSQL there would start as an isolated standby at most. Nothing was overwritten.",
+		Action:   "watchdog status",
+	}
+}
+
+func enSupersededPrimary(f Facts) Text {
+	return Text{
+		Subject:  "SupersededPrimary: " + f.Subject,
+		Sentence: "The server of " + f.Subject + " was primary of an epoch that is over, and runs.",
+		Meaning:  "It must not accept writes. Keep clients away from it until it is fenced or has rejoined.",
+		Action:   "watchdog fence " + f.Subject,
+	}
+}
+
+func enNotificationFailing(f Facts) Text {
+	return Text{
+		Subject:  "NotificationFailing: " + f.Subject,
+		Sentence: "Messages do not leave through " + f.Subject + ".",
+		Meaning: "Other alerts may not reach you. Waiting messages are kept and sent when the channel works. " +
+			"For Gmail: changing the account's password revokes application passwords.",
+		Action: "watchdog status",
+	}
+}
+
+func enOther(code string) Phrase {
+	return func(f Facts) Text {
+		return Text{
+			Subject:  code + ": " + f.Subject,
+			Sentence: code + " on " + f.Subject + ".",
+			Meaning:  "See the evidence below.",
+			Action:   "watchdog status",
+		}
+	}
+}

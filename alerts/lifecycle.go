@@ -1,0 +1,89 @@
+package alerts
+
+import "time"
+
+// rules are the times of the life of an incident.
+type rules struct {
+	holdDownFactor int
+	holdDownMin    time.Duration
+	inhibitSlack   time.Duration
+}
+
+// holdDown is how long a condition must be gone before its incident is over, so
+// that a condition that comes and goes is one incident.
+func (r rules) holdDown(c Condition) time.Duration {
+	return max(time.Duration(r.holdDownFactor)*c.Hold, r.holdDownMin)
+}
+
+// advance gives the next state of one incident. present says whether its
+// condition was observed this round, root names what explains it (nil: nothing).
+// It is pure, and it may pass two states at once: a condition without hold goes
+// from none to firing.
+func advance(in Incident, present bool, root *Incident, r rules, now time.Time) Incident {
+	if present {
+		return advancePresent(in, root, now)
+	}
+	return advanceAbsent(in, r, now)
+}
+
+func advancePresent(in Incident, root *Incident, now time.Time) Incident {
+	switch in.State {
+	case StateNone, StateResolved:
+		in.State, in.FirstSeen, in.HoldFrom = StatePending, now, now
+		in.FiredAt, in.GoneSince, in.ResolvedAt = time.Time{}, time.Time{}, time.Time{}
+		in.Root, in.RootFired, in.heard = "", false, 0
+	case StateResolving:
+		in.State, in.GoneSince = StateFiring, time.Time{}
+	}
+	if !in.State.waiting() {
+		return in
+	}
+	in.GoneSince = time.Time{}
+	if root != nil {
+		in.State, in.Root = StateInhibited, root.Condition.Code
+		in.RootFired = in.RootFired || root.State.Open()
+		return in
+	}
+	if in.State == StateInhibited {
+		if in.RootFired { // its own hold begins when the explanation ends
+			in.HoldFrom = now
+		}
+		in.State, in.Root, in.RootFired = StatePending, "", false
+	}
+	if now.Sub(in.HoldFrom) >= in.Condition.Hold {
+		in.State, in.FiredAt = StateFiring, now
+	}
+	return in
+}
+
+func advanceAbsent(in Incident, r rules, now time.Time) Incident {
+	switch in.State {
+	case StatePending, StateInhibited:
+		// After a restart the first rounds know little: what the store remembers
+		// is not dropped before the condition had time to be seen again.
+		if !in.seen && in.GoneSince.IsZero() {
+			in.GoneSince = now
+		}
+		if in.seen || now.Sub(in.GoneSince) >= r.holdDown(in.Condition) {
+			in.State, in.GoneSince = StateNone, time.Time{}
+		}
+	case StateFiring:
+		in.State, in.GoneSince = StateResolving, now
+	case StateResolving:
+		if now.Sub(in.GoneSince) >= r.holdDown(in.Condition) {
+			in.State, in.ResolvedAt = StateResolved, now
+		}
+	}
+	return in
+}
+
+// notAfter clamps stored times to now: a clock that was set back while the
+// service was down must not stretch a hold.
+func notAfter(in Incident, now time.Time) Incident {
+	for _, t := range []*time.Time{&in.FirstSeen, &in.HoldFrom, &in.FiredAt, &in.GoneSince, &in.ResolvedAt} {
+		if t.After(now) {
+			*t = now
+		}
+	}
+	return in
+}
