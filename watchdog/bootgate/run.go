@@ -1,0 +1,121 @@
+package bootgate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/watchdog/state"
+)
+
+// DefaultPeriod is how often the peers are asked while the gate waits.
+const DefaultPeriod = 500 * time.Millisecond
+
+// Options is what a gate run needs.
+type Options struct {
+	Node    string
+	DataDir string
+	Store   *state.Store
+	Peers   []Peer
+	// PeerWait is how long a former primary asks for a peer's permission.
+	PeerWait time.Duration
+	Period   time.Duration // of asking; DefaultPeriod when zero
+	// Isolate makes the data directory start read-only and cut off: it writes
+	// standby.signal durably and the overrides where the start command finds
+	// them. Configured takes the overrides away again.
+	Isolate    func() error
+	Configured func() error
+	// Say is told what the gate waits for, when that changes.
+	Say func(text string)
+	Now func() time.Time
+}
+
+// Run decides and applies. On an error the server must not be started: a
+// decision that could not be applied is no decision.
+func Run(ctx context.Context, o Options) (fence.GateDecision, error) {
+	d, err := decide(ctx, o)
+	if err != nil {
+		return d, err
+	}
+	return d, apply(o, d)
+}
+
+func decide(ctx context.Context, o Options) (fence.GateDecision, error) {
+	if o.Period <= 0 {
+		o.Period = DefaultPeriod
+	}
+	began := o.Now()
+	f := fence.GateFacts{Node: o.Node}
+	readState(o.Store, &f)
+	f.Data = readData(o.DataDir)
+	said := ""
+	for {
+		d := fence.Gate(f)
+		if d.Outcome != fence.GateUndecided {
+			return d, nil
+		}
+		if d.Reason != said && f.Asked {
+			said = d.Reason
+			o.Say(fmt.Sprintf("waiting up to %s: %s", o.PeerWait, d.Reason))
+		}
+		if f.Asked {
+			if err := pause(ctx, o.Period); err != nil {
+				return d, err
+			}
+		}
+		f.Peers, f.Asked = askAll(ctx, o.Peers), true
+		f.WaitOver = o.Now().Sub(began) >= o.PeerWait
+		readState(o.Store, &f) // an order may have arrived while we waited
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("wait for peers: %w", context.Cause(ctx))
+	case <-t.C:
+		return nil
+	}
+}
+
+// apply makes the outcome durable before anything may start.
+func apply(o Options, d fence.GateDecision) error {
+	for _, c := range d.CloseIntents {
+		if err := o.Store.Apply(fence.Notice{Closed: &c}); err != nil {
+			return fmt.Errorf("close the copy of operation %s: %w", c.Operation, err)
+		}
+	}
+	if d.Obey != nil {
+		if err := obey(o, *d.Obey); err != nil {
+			return err
+		}
+	}
+	switch d.Outcome {
+	case fence.GateIsolated:
+		return o.Isolate()
+	case fence.GatePrimary, fence.GateStandby, fence.GateInactive:
+		return o.Configured()
+	}
+	return nil
+}
+
+// obey turns a standing order into this node's own marker. A state directory
+// that cannot be written does not make the order void: the node is isolated all
+// the same, and the order stands for the next start.
+func obey(o Options, order fence.Order) error {
+	data := readData(o.DataDir)
+	err := o.Store.SetMarker(fence.Marker{Operation: order.Operation, Kind: "order", Epoch: order.Epoch,
+		SystemID: data.SystemID, DataDirectory: data.Directory, By: order.By,
+		Reason: "order of " + order.Issuer + " obeyed at a start", SetAt: o.Now()})
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, os.ErrPermission) {
+		o.Say("the marker could not be written: " + err.Error())
+		return nil
+	}
+	return err
+}
