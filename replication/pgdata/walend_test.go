@@ -35,6 +35,9 @@ func waldump(t *testing.T, s *demo.Server, tli string, from replication.LSN, mor
 	out, problem := tool(t, "pg_waldump", args...)
 	d := dump{text: out, problem: problem}
 	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "first record is after") {
+			continue // pg_waldump skips what the server gave up
+		}
 		m := dumpLine.FindStringSubmatch(line)
 		if m == nil {
 			t.Fatalf("pg_waldump line %q", line)
