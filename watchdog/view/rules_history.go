@@ -8,43 +8,40 @@ import (
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
 
-// Relation is how the WAL of one server stands to that of another.
-type Relation uint8
-
-// The relations. RelationUnknown is the zero value: histories are missing.
-const (
-	RelationUnknown  Relation = iota
-	RelationSame              // same timeline
-	RelationBehind            // on a parent of the other's timeline, before the switch point: it can follow
-	RelationDiverged          // past the switch point, or on a branch that the other's history does not name
-)
-
-// relate judges a server against the primary whose history is given. A position
-// past the switch point is WAL that the primary never had.
-func relate(tl replication.Timeline, pos replication.LSN, primary replication.Timeline, history []HistoryLine) Relation {
-	switch {
-	case tl == 0 || primary == 0:
-		return RelationUnknown
-	case tl == primary:
-		return RelationSame
-	case tl > primary:
-		return RelationDiverged // a later timeline is in no history of an earlier one
-	case len(history) == 0:
-		return RelationUnknown // a timeline above 1 has parents; they are not read yet
+// standing gives what replication.Relate looks at.
+func (s Sighting) standing(l Limits) replication.Standing {
+	st := replication.Standing{SystemID: s.SystemID, Role: s.Role, Timeline: s.Timeline, Position: s.Position}
+	if len(s.History) > 0 {
+		h := replication.History{Timeline: s.Timeline}
+		for _, e := range s.History {
+			h.Parents = append(h.Parents, replication.HistoryEntry{Timeline: e.Timeline, SwitchPoint: e.SwitchPoint})
+		}
+		st.History = &h
 	}
-	i := slices.IndexFunc(history, func(h HistoryLine) bool { return h.Timeline == tl })
-	if i >= 0 && pos <= history[i].SwitchPoint {
-		return RelationBehind
+	if s.statusFresh(l) {
+		st.Epoch = s.Status.Epoch
+		if s.Role == replication.RoleStandby {
+			st.Replay = s.Status.Replay
+		}
 	}
-	return RelationDiverged
+	return st
 }
 
-// position is the greater of what was received and what was replayed.
-func (s Sighting) position() replication.LSN {
-	if s.Status != nil && s.Role == replication.RoleStandby {
-		return max(s.Position, s.Status.Replay, s.Status.Receive)
+// parted reports whether the server shares no history with the primary, and why.
+// A standby on a later timeline than its primary has parted too, even when the
+// primary wrote nothing past the switch point.
+func parted(primary, other Sighting, l Limits) (string, bool) {
+	r := replication.Relate(primary.standing(l), other.standing(l))
+	switch r.Kind {
+	case replication.RelationDiverged:
+		return r.Reason, true
+	case replication.RelationUnrelated:
+		return r.Reason, primary.SystemID == other.SystemID
+	case replication.RelationSuperseded:
+		return r.Reason, r.Older == replication.SideA
+	default:
+		return "", false
 	}
-	return s.Position
 }
 
 // timelines raises TimelineDivergence for servers that answer now and whose WAL
@@ -94,20 +91,10 @@ func (j *judgement) divergence(p, o Appraisal) {
 			}
 		}
 	}
-	if relate(o.Best.Timeline, o.Best.position(), p.Best.Timeline, p.Best.History) != RelationDiverged {
-		return
+	if why, ok := parted(p.Best, o.Best, j.limits); ok {
+		j.raiseDivergence(p.Best, o.Best, fmt.Sprintf("%s (timeline %d, %s) and the primary %s (timeline %d, %s) have no common history: %s",
+			o.Node, o.Best.Timeline, o.Best.Position, p.Node, p.Best.Timeline, p.Best.Position, why))
 	}
-	j.raiseDivergence(p.Best, o.Best, fmt.Sprintf("%s is on timeline %d at %s, which is not in the history of the primary %s (timeline %d%s)",
-		o.Node, o.Best.Timeline, o.Best.position(), p.Node, p.Best.Timeline, switchWords(p.Best.History, o.Best.Timeline)))
-}
-
-func switchWords(history []HistoryLine, tl replication.Timeline) string {
-	for _, h := range history {
-		if h.Timeline == tl {
-			return fmt.Sprintf(", switched from %d at %s", tl, h.SwitchPoint)
-		}
-	}
-	return ""
 }
 
 // aheadOf gives how much more WAL of the same timeline the standby had in an
@@ -124,7 +111,7 @@ func aheadOf(primary, standby Sighting) uint64 {
 func (j *judgement) raiseDivergence(p, o Sighting, what string) {
 	c := finding{
 		code: TimelineDivergence, subject: o.Node,
-		text:     what + ": the two histories have parted.",
+		text:     what + ".",
 		evidence: []string{p.evidence(), o.evidence()},
 	}
 	if held := j.Held(o.Node); held != "" && o.Role == replication.RoleStandby {

@@ -1,0 +1,187 @@
+package view_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/watchdog/view"
+)
+
+func sample(t testing.TB) view.Report {
+	t.Helper()
+	r := view.Report{Format: 1, Node: "db1", Boot: "b1", Seq: 7, Program: "1.2.3",
+		Servers: []view.ServerReport{healthy("db1", true), healthy("db2", false)},
+		App:     &view.AppReport{URL: "http://app/healthz", OK: true, Status: 200},
+		Durable: &fence.Durable{Node: "db1", SystemID: sysID, Epoch: fence.Epoch{Number: 3, ID: "e3", Primary: "db1"},
+			Intents: []fence.Intent{{Operation: "K7", OpenedAt: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)}}},
+		Edges:      []view.EdgeReport{{Node: "db2", OK: true, Skew: -2 * time.Second}},
+		Operations: []view.OperationReport{{ID: "K7", State: "running"}},
+		Host:       view.HostReport{DataFreeBytes: -1},
+		Notified:   []string{"a@example.org"},
+	}
+	return r
+}
+
+func TestEncode_Decode_KeepsEverythingButTheServersClock(t *testing.T) {
+	r := sample(t)
+	r.Servers[0].Status.At = time.Now()
+	b, err := view.Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := view.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Servers[0].Status.At.IsZero() {
+		t.Error("encode changed its argument")
+	}
+	r.Servers[0].Status.At = time.Time{}
+	if d := cmp.Diff(r, got); d != "" {
+		t.Errorf("report changed on its way:\n%s", d)
+	}
+}
+
+func TestDecode_UnknownFieldsAreIgnored(t *testing.T) {
+	r, err := view.Decode([]byte(`{"v":1,"node":"db1","boot":"b","seq":1,"added_later":{"x":[1]}}`))
+	if err != nil || r.Node != "db1" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+func TestDecode_AbsurdValues_AreRejectedByName(t *testing.T) {
+	cases := map[string]struct {
+		change func(*view.Report)
+		field  string
+	}{
+		"no name":              {func(r *view.Report) { r.Node = "" }, "node"},
+		"name with escape":     {func(r *view.Report) { r.Node = "db1\x1b[2J" }, "node"},
+		"name too long":        {func(r *view.Report) { r.Node = strings.Repeat("a", 64) }, "node"},
+		"no boot":              {func(r *view.Report) { r.Boot = "" }, "boot"},
+		"negative age":         {func(r *view.Report) { r.Servers[0].Age = -5 * sec }, "servers[0].age"},
+		"huge age":             {func(r *view.Report) { r.Servers[1].Since = 1 << 62 }, "servers[1].since"},
+		"healthy unanswered":   {func(r *view.Report) { r.Servers[0].Answered = view.Never }, "servers[0].answered"},
+		"role without line":    {func(r *view.Report) { r.Servers[0].Timeline, r.Servers[0].History = 0, nil }, "servers[0].timeline"},
+		"huge LSN":             {func(r *view.Report) { r.Servers[0].Position = 1 << 63 }, "servers[0].position"},
+		"huge timeline":        {func(r *view.Report) { r.Servers[0].Timeline = 1<<32 - 1 }, "servers[0].timeline"},
+		"history backwards":    {func(r *view.Report) { r.Servers[0].History[1].SwitchPoint = 1 }, "servers[0].history"},
+		"history of itself":    {func(r *view.Report) { r.Servers[0].History[1].Timeline = 7 }, "servers[0].history"},
+		"server twice":         {func(r *view.Report) { r.Servers[1].Node = "db1" }, "servers[1].node"},
+		"too many servers":     {func(r *view.Report) { r.Servers = make([]view.ServerReport, 17) }, "servers"},
+		"processes":            {func(r *view.Report) { r.Servers[0].Processes = -2 }, "servers[0].processes"},
+		"misses":               {func(r *view.Report) { r.App.Misses = -1 }, "app.misses"},
+		"latency":              {func(r *view.Report) { r.App.Latency = -sec }, "app.latency"},
+		"edge age":             {func(r *view.Report) { r.Edges[0].Age = -2 }, "edges[0].age"},
+		"skew":                 {func(r *view.Report) { r.Edges[0].Skew = -1 << 62 }, "edges[0].skew"},
+		"disk":                 {func(r *view.Report) { r.Host.DataFreeBytes = -2 }, "host.data_free_bytes"},
+		"loop gap":             {func(r *view.Report) { r.Host.LoopGap = -1 }, "host.loop_gap"},
+		"another node's state": {func(r *view.Report) { r.Durable.Node = "db2" }, "durable.node"},
+		"message age":          {func(r *view.Report) { r.Servers[1].Status.Receiver.MessageAge = 1 << 62 }, "servers[1].status.receiver"},
+		"reply age":            {func(r *view.Report) { r.Servers[0].Status.Standbys[0].ReplyAge = 1 << 62 }, "servers[0].status.standbys"},
+		"connections":          {func(r *view.Report) { r.Servers[0].Status.Connections = -1 }, "servers[0].status"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := sample(t)
+			c.change(&r)
+			b, err := json.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = view.Decode(b)
+			var re *view.ReportError
+			if !errors.As(err, &re) || re.Field != c.field {
+				t.Errorf("decode: %v, want a report error on %s", err, c.field)
+			}
+			if _, err := view.Encode(r); err == nil {
+				t.Error("encode sends what peers reject")
+			}
+		})
+	}
+}
+
+func TestDecode_WrongShape_IsRejected(t *testing.T) {
+	for name, b := range map[string]string{
+		"other format":     `{"v":2,"node":"db1","boot":"b"}`,
+		"no format":        `{"node":"db1","boot":"b"}`,
+		"not JSON":         `hello`,
+		"trailing bytes":   `{"v":1,"node":"db1","boot":"b"}{}`,
+		"number overflow":  `{"v":1,"node":"db1","boot":"b","seq":1e99}`,
+		"not a number":     `{"v":1,"node":"db1","boot":"b","seq":NaN}`,
+		"unknown verdict":  `{"v":1,"node":"db1","boot":"b","servers":[{"node":"db1","verdict":"fine"}]}`,
+		"lenient LSN":      `{"v":1,"node":"db1","boot":"b","servers":[{"node":"db1","position":"0/16B3748zz"}]}`,
+		"larger than caps": `{"v":1,"node":"db1","boot":"b","program":"` + strings.Repeat("x", view.MaxReportBytes) + `"}`,
+	} {
+		var re *view.ReportError
+		if _, err := view.Decode([]byte(b)); !errors.As(err, &re) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestDecode_TextsCannotDriveATerminal(t *testing.T) {
+	r := sample(t)
+	r.Servers[0].Detail = "bad\x1b]0;owned\x07 \u202eevil\u2028" + strings.Repeat("é", 600)
+	r.Servers[0].Status.Settings = map[string]string{"a\x00b": "c\rd"}
+	r.StateFault = "\x9b2J"
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := view.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{got.Servers[0].Detail, got.StateFault, got.Servers[0].Status.Settings["a b"]} {
+		if strings.ContainsAny(s, "\x1b\x07\x9b\u202e\u2028\r\x00") || len(s) > 512 {
+			t.Errorf("%d bytes: %q", len(s), s)
+		}
+	}
+	if got.Servers[0].Status.Settings["a b"] != "c d" {
+		t.Errorf("settings %v", got.Servers[0].Status.Settings)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	b, err := view.Encode(sample(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte(`{"v":1,"node":"db1","boot":"b","servers":[{"node":"db2","verdict":"down","age":-1}]}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r, err := view.Decode(in)
+		if err != nil {
+			var re *view.ReportError
+			if !errors.As(err, &re) {
+				t.Fatalf("untyped error %v", err)
+			}
+			return
+		}
+		again, err := view.Encode(r)
+		if err != nil {
+			t.Fatalf("what was accepted cannot be sent: %v", err)
+		}
+		back, err := view.Decode(again)
+		if err != nil {
+			t.Fatalf("second decode: %v", err)
+		}
+		if third, err := view.Encode(back); err != nil || string(third) != string(again) {
+			t.Fatalf("not stable (%v):\n%s\n%s", err, again, third)
+		}
+		v := view.View{Cluster: "c", Self: "db1", Nodes: []view.NodeInfo{{Name: "db1"}, {Name: "db2"}},
+			Reports: map[string]view.Heard{"db1": {Report: r}, "db2": {Report: r, Heard: time.Hour}}, Up: time.Hour}
+		open := view.Judge(v, view.DefaultLimits(), time.Time{})
+		st := view.StatusInput{View: v, Limits: view.DefaultLimits()}
+		for _, c := range open {
+			st.Open = append(st.Open, view.Opened(c, 0, true, ""))
+		}
+		view.BuildStatus(st)
+	})
+}

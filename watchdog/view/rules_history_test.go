@@ -1,0 +1,86 @@
+package view_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gestionale-fullstack/watchdog/alerts"
+	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/replication"
+	"github.com/gestionale-fullstack/watchdog/watchdog/view"
+)
+
+// onTimeline puts a server on a timeline whose parents are given.
+func onTimeline(tl replication.Timeline, pos replication.LSN, parents ...view.HistoryLine) func(*view.ServerReport) {
+	return func(r *view.ServerReport) {
+		r.Timeline, r.Position, r.History = tl, pos, parents
+		if r.Role == replication.RoleStandby {
+			r.Status.Receive, r.Status.Replay = pos, pos
+		}
+	}
+}
+
+func line(tl replication.Timeline, at replication.LSN) view.HistoryLine {
+	return view.HistoryLine{Timeline: tl, SwitchPoint: at}
+}
+
+func TestJudge_TimelineDivergence(t *testing.T) {
+	p5, p6 := line(5, 0x4000000000), line(6, 0x4900000000)
+	cases := map[string]struct {
+		primary, standby func(*view.ServerReport)
+		want             bool
+	}{
+		"same timeline, same history": {onTimeline(7, 0x4A00000000, p5, p6), onTimeline(7, 0x49FFFFFF00, p5, p6), false},
+		"standby before the switch point": {
+			onTimeline(7, 0x4A00000000, p5, p6), onTimeline(6, 0x4900000000, p5), false},
+		"standby past the switch point": {
+			onTimeline(7, 0x4A00000000, p5, p6), onTimeline(6, 0x4900000060, p5), true},
+		"standby on a timeline that the primary never had": {
+			onTimeline(7, 0x4A00000000, p5, p6), onTimeline(4, 0x3900000000), true},
+		"standby on a later timeline": {
+			onTimeline(7, 0x4A00000000, p5, p6), onTimeline(8, 0x4A00000100, p5, p6, line(7, 0x4A00000000)), true},
+		"same number, different histories": {
+			onTimeline(7, 0x4A00000000, p5, p6), onTimeline(7, 0x4A00000000, p5, line(6, 0x4900000060)), true},
+		"history not read yet": {onTimeline(7, 0x4A00000000), onTimeline(6, 0x4900000060), false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			all := pair(t).all("db1", c.primary).all("db2", c.standby).judge()
+			got := false
+			for _, cond := range all {
+				got = got || cond.Code == view.TimelineDivergence
+			}
+			if got != c.want {
+				t.Errorf("conditions are %v, want a divergence: %t", keys(all), c.want)
+			}
+		})
+	}
+}
+
+func TestJudge_StandbyAheadInAnOlderAnswer_HasParted(t *testing.T) {
+	ahead := func(r *view.ServerReport) { r.Position += 4096 }
+	older := func(r *view.ServerReport) { ahead(r); r.Answered, r.Age = 400*ms, 400*ms }
+	younger := func(r *view.ServerReport) { ahead(r); r.Answered, r.Age = 0, 0 }
+	pair(t).sees("db2", "db2", younger).want() // the bytes may have come after the primary's answer
+	c := pick(t, pair(t).sees("db2", "db2", older).judge(), view.TimelineDivergence)
+	if !strings.Contains(c.Text, "4096 bytes") || c.Severity != alerts.SeverityPage || !c.NeverSilenced {
+		t.Errorf("%s: %s (never silenced: %t)", c.Severity, c.Text, c.NeverSilenced)
+	}
+}
+
+func TestJudge_FencedFormerPrimaryHasParted_IsNoPage(t *testing.T) {
+	s := pair(t).all("db1", onTimeline(7, 0x4900000060, line(6, 0x4900000000))).
+		all("db2", onTimeline(6, 0x4900000060)).
+		report("db2", func(r *view.Report) { r.Durable.Marker = &fence.Marker{Operation: "K7", Kind: "promote"} })
+	if c := pick(t, s.judge(), view.TimelineDivergence); c.Severity != alerts.SeverityWarning {
+		t.Errorf("severity %s", c.Severity)
+	}
+}
+
+func TestJudge_OneEpochNumberMadeTwice_IsADivergence(t *testing.T) {
+	s := pair(t).report("db2", func(r *view.Report) { r.Durable.Epoch.ID = "other" })
+	c := pick(t, s.judge(), view.TimelineDivergence)
+	if c.Subject != view.SubjectPair || len(c.Evidence) != 2 {
+		t.Errorf("%s %v", c.Subject, c.Evidence)
+	}
+}
