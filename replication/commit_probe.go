@@ -94,7 +94,7 @@ func (p *CommitProbe) drop() {
 func (p *CommitProbe) probe(ctx context.Context) CommitResult {
 	if p.flight {
 		if err := p.land(ctx); err != nil {
-			return p.broken(ctx, err, VerdictStorageStalled)
+			return p.broken(err, VerdictStorageStalled)
 		}
 	}
 	if p.link == nil {
@@ -150,14 +150,14 @@ func (p *CommitProbe) mayCommit(ctx context.Context) (free int, r CommitResult, 
  - coalesce(current_setting('reserved_connections', true), '0')::int
  - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')`)
 	if err != nil {
-		return 0, p.broken(ctx, err, VerdictHung), false
+		return 0, p.broken(err, VerdictHung), false
 	}
 	s := scan{cols: cols}
 	standby, readOnly := s.bool(), s.bool()
 	free = s.int()
 	switch {
 	case s.err != nil:
-		return 0, p.broken(ctx, s.err, VerdictUnknown), false
+		return 0, p.broken(s.err, VerdictUnknown), false
 	case standby:
 		return 0, CommitResult{Verdict: VerdictUnknown, Cause: CauseInRecovery}, false
 	case readOnly:
@@ -176,7 +176,7 @@ func (p *CommitProbe) commit(ctx context.Context, kind string, r CommitResult) (
 	sctx, cancel := context.WithTimeout(ctx, p.deadline)
 	defer cancel()
 	if err := p.link.exec(sctx, set); err != nil {
-		return 0, p.broken(sctx, err, VerdictHung), false
+		return 0, p.broken(err, VerdictHung), false
 	}
 	began := time.Now()
 	err := p.send()
@@ -191,7 +191,7 @@ func (p *CommitProbe) commit(ctx context.Context, kind string, r CommitResult) (
 	if stalled == VerdictSyncStalled && p.flight && timedOut(err) {
 		p.release(ctx)
 	}
-	r = p.broken(sctx, err, stalled)
+	r = p.broken(err, stalled)
 	r.Local = local
 	return 0, r, false
 }
@@ -246,10 +246,10 @@ func (p *CommitProbe) release(ctx context.Context) {
 
 // broken turns an error into a result. A deadline means stalled; the link is
 // kept only while its commit is under way or the server refused one command.
-func (p *CommitProbe) broken(ctx context.Context, err error, stalled Verdict) CommitResult {
+func (p *CommitProbe) broken(err error, stalled Verdict) CommitResult {
 	r := CommitResult{Detail: detail(err)}
 	r.Verdict, r.Cause = Classify(err, PhaseQuery)
-	if timedOut(err) && ctx.Err() != nil {
+	if timedOut(err) {
 		r.Verdict, r.Cause = stalled, CauseTimeout
 		if stalled == VerdictStorageStalled || stalled == VerdictSyncStalled {
 			return r
