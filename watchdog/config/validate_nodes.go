@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -74,7 +75,7 @@ func (v *validator) node(path, name string, n Node) {
 	switch {
 	case n.Key == "":
 		v.c.Warnings = append(v.c.Warnings, fmt.Sprintf("%s.key is missing: %s is not let in until it holds what `watchdog key show` prints there", path, name))
-	case !strings.HasPrefix(n.Key, keyPrefix) || len(n.Key) == len(keyPrefix):
+	case !isPublicKey(n.Key):
 		v.bad(path+".key", "is not the public key of a node", "it begins with "+keyPrefix+" and is printed by `watchdog key show` on "+name)
 	}
 	if n.Witness {
@@ -87,6 +88,13 @@ func (v *validator) node(path, name string, n Node) {
 	for i, d := range n.Fence {
 		v.device(fmt.Sprintf("%s.fence[%d]", path, i), d)
 	}
+}
+
+// isPublicKey checks the form alone: 32 bytes behind the prefix.
+func isPublicKey(s string) bool {
+	text, ok := strings.CutPrefix(s, keyPrefix)
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	return ok && err == nil && len(b) == 32
 }
 
 func (v *validator) device(path string, d Device) {
