@@ -243,7 +243,7 @@ func TestUnits_Verify_SeesAMistake(t *testing.T) {
 func TestUnits_Security(t *testing.T) {
 	root := unitRoot(t)
 	// Tenths of a point, 0 to 100; what is left open is explained in the units.
-	for unit, threshold := range map[string]int{"pg-watchdog.service": 25, "pg-watchdog-helper.service": 25} {
+	for unit, threshold := range map[string]int{"pg-watchdog.service": 20, "pg-watchdog-helper.service": 15} {
 		out, err := run(t, nil, "systemd-analyze", "security", "--offline=true", "--no-pager", "--root="+root,
 			"--threshold="+strconv.Itoa(threshold), unit)
 		if err != nil {
