@@ -113,6 +113,8 @@ func state(in StatusInput, servers []Appraisal) string {
 	worst := StateHealthy
 	for _, c := range in.Open {
 		switch {
+		case c.Code == NoSample:
+			worst = StateDegraded // missing data is no proof of a fault; without a primary it is StateUnknown
 		case c.Severity == alerts.SeverityPage.String() && (c.Firing || c.Code == NoPrimary || c.Code == TwoPrimaries):
 			return StateCritical
 		case c.Severity != alerts.SeverityInfo.String():

@@ -240,3 +240,11 @@ func TestJudge_PlannedStop_MailsLateAndPagesNobody(t *testing.T) {
 		t.Errorf("%s after %s", c.Severity, c.Hold)
 	}
 }
+
+func TestAppraise_UnknownVerdict_ProvesNothing(t *testing.T) {
+	s := pair(t).all("db1", func(r *view.ServerReport) { r.Verdict = replication.VerdictUnknown }).all("db2", noUpstream)
+	a := view.Appraise(s.v, view.DefaultLimits(), "db1")
+	if a.Standing != view.StandingUnknown || len(a.Seen) != 0 {
+		t.Errorf("standing %d from %d sightings", a.Standing, len(a.Seen))
+	}
+}
