@@ -1,0 +1,275 @@
+package pgctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
+)
+
+// Limits bound the phases of StopVerified, each for itself.
+type Limits struct {
+	Fast      time.Duration // sessions end, shutdown checkpoint
+	Immediate time.Duration // the postmaster kills its children after 5 s itself
+	Kill      time.Duration // only uninterruptible I/O keeps a killed process
+}
+
+// DefaultLimits fit a server of ordinary size: a shutdown checkpoint is bounded
+// by what shared_buffers holds.
+func DefaultLimits() Limits {
+	return Limits{Fast: 30 * time.Second, Immediate: 10 * time.Second, Kill: 10 * time.Second}
+}
+
+// Phase is one step of a stop.
+type Phase struct {
+	Name string        `json:"name"` // fast, immediate, kill
+	Took time.Duration `json:"took"`
+	Left int           `json:"left"`           // server processes that held the directory afterwards
+	Note string        `json:"note,omitempty"` // what went wrong, or why it was left out
+}
+
+// StopReport says what StopVerified did and saw.
+type StopReport struct {
+	Driver     string           `json:"driver"`
+	WasRunning bool             `json:"was_running"`
+	Phases     []Phase          `json:"phases,omitempty"`
+	Took       time.Duration    `json:"took"`
+	Killed     []pgdata.Process `json:"killed,omitempty"`     // ended by SIGKILL
+	Bystanders []pgdata.Process `json:"bystanders,omitempty"` // hold the directory and are no server: left alone
+	State      pgdata.State     `json:"state"`                // of the control file afterwards
+	Clean      bool             `json:"clean"`                // stopped in order
+	Removed    bool             `json:"removed_pid_file"`     // a stale postmaster.pid was removed
+	Proven     bool             `json:"proven"`               // no server process holds the directory; false with any error
+}
+
+// StopVerified stops the server of a data directory and proves it: the driver's
+// fast stop, then its immediate one, then SIGKILL of every server process that
+// holds the directory, each within its limit. It is proven only when two looks
+// in a row found no such process and could read all there are. Whatever the
+// driver returns is a note in the report. A zero limit leaves its phase out.
+//
+// It does not keep anybody from starting the server again: marker,
+// standby.signal and gate come before. Errors: ErrStillHeld, pgdata.ErrIncomplete.
+func StopVerified(ctx context.Context, d Driver, dir string, l Limits) (StopReport, error) {
+	begin := time.Now()
+	s := stopping{driver: d, dir: dir, report: StopReport{Driver: d.Name()}}
+	err := s.run(ctx, l)
+	if c, cerr := pgdata.ReadControl(dir); cerr == nil {
+		s.report.State, s.report.Clean = c.State, c.State.Clean() && err == nil
+	}
+	s.report.Took = time.Since(begin)
+	if err != nil {
+		return s.report, fmt.Errorf("stop server in %s: %w", dir, err)
+	}
+	return s.report, nil
+}
+
+type stopping struct {
+	driver Driver
+	dir    string
+	report StopReport
+}
+
+func (s *stopping) run(ctx context.Context, l Limits) error {
+	held, err := s.look()
+	s.report.WasRunning = len(held) > 0
+	if err == nil && len(held) == 0 {
+		// The driver is told all the same, so that a manager which is about to
+		// start the server knows that it must not.
+		held, err = s.ask(ctx, ModeFast, l.Fast)
+	} else if p, ok := postmaster(held); ok && p.Stopped() {
+		s.skip(held, ModeFast, "postmaster is stopped by a signal and cannot hear")
+	} else {
+		if l.Fast > 0 {
+			held, err = s.ask(ctx, ModeFast, l.Fast)
+		}
+		if len(held) > 0 && l.Immediate > 0 {
+			held, err = s.ask(ctx, ModeImmediate, l.Immediate)
+		}
+	}
+	if len(held) > 0 && l.Kill > 0 {
+		err = s.kill(ctx, l.Kill)
+		held, _ = s.look() // the error of kill says more
+	}
+	if len(held) > 0 || err != nil {
+		return heldBy(held, err)
+	}
+	if err := s.prove(); err != nil {
+		return err
+	}
+	s.report.Removed, err = removeStalePID(s.dir)
+	return err
+}
+
+// heldBy names the processes that are left, and what else is not known.
+func heldBy(held []pgdata.Process, err error) error {
+	if len(held) == 0 {
+		return err
+	}
+	var who []string
+	for _, p := range held {
+		who = append(who, p.String())
+	}
+	return errors.Join(fmt.Errorf("%w by %s", ErrStillHeld, strings.Join(who, ", ")), err)
+}
+
+// look lists the server processes; with an error the list proves nothing.
+func (s *stopping) look() ([]pgdata.Process, error) {
+	held, err := pgdata.Holders(s.dir)
+	s.report.Bystanders = nil
+	for _, p := range held {
+		if !p.Server {
+			s.report.Bystanders = append(s.report.Bystanders, p)
+		}
+	}
+	return pgdata.Servers(held), err
+}
+
+// prove looks once more: a process that was forked while the first look was
+// under way can be missed by it, but not by the next, since its parent is gone.
+func (s *stopping) prove() error {
+	held, err := s.look()
+	if len(held) > 0 || err != nil {
+		return heldBy(held, err)
+	}
+	s.report.Proven = true
+	return nil
+}
+
+func (s *stopping) skip(held []pgdata.Process, m Mode, why string) {
+	s.report.Phases = append(s.report.Phases, Phase{Name: m.String(), Left: len(held), Note: "left out: " + why})
+}
+
+// ask runs one phase of the driver and then waits for the processes, both
+// within the limit.
+func (s *stopping) ask(ctx context.Context, m Mode, limit time.Duration) ([]pgdata.Process, error) {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	phase := Phase{Name: m.String()}
+	if err := s.driver.Stop(ctx, m); err != nil {
+		phase.Note = err.Error()
+	}
+	held, err := s.await(ctx)
+	phase.Took, phase.Left = time.Since(begin), len(held)
+	s.report.Phases = append(s.report.Phases, phase)
+	return held, err
+}
+
+// await waits until no server process is left or the context ends, and gives
+// those that are.
+func (s *stopping) await(ctx context.Context) ([]pgdata.Process, error) {
+	for {
+		held, err := s.look()
+		if len(held) == 0 || ctx.Err() != nil {
+			return held, err
+		}
+		for _, p := range held {
+			if waitFor(ctx, p) != nil {
+				break
+			}
+		}
+	}
+}
+
+func waitFor(ctx context.Context, p pgdata.Process) error {
+	h, err := hold(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	return h.wait(ctx)
+}
+
+// kill sends SIGKILL to every server process until none is left: the postmaster
+// first, since it would restart the server when a backend dies (restart_after_crash).
+func (s *stopping) kill(ctx context.Context, limit time.Duration) error {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	phase := Phase{Name: "kill"}
+	var notes []error
+	for {
+		held, err := s.look()
+		if phase.Left = len(held); len(held) == 0 || ctx.Err() != nil {
+			phase.Took, phase.Note = time.Since(begin), noteOf(notes)
+			s.report.Phases = append(s.report.Phases, phase)
+			return err
+		}
+		if p, ok := postmaster(held); ok {
+			notes = append(notes, s.shoot(p))
+		}
+		for _, p := range held {
+			notes = append(notes, s.shoot(p))
+		}
+		for _, p := range held {
+			if waitFor(ctx, p) != nil {
+				break
+			}
+		}
+	}
+}
+
+func (s *stopping) shoot(p pgdata.Process) error {
+	h, err := hold(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	if err := h.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	for _, k := range s.report.Killed {
+		if k.Same(p) {
+			return nil
+		}
+	}
+	s.report.Killed = append(s.report.Killed, p)
+	return nil
+}
+
+func noteOf(errs []error) string {
+	if err := errors.Join(errs...); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// removeStalePID removes a postmaster.pid that names no server of this
+// directory. The caller has proven that none holds it; here it is looked at once
+// more after reading the file, since a server enters the directory before it
+// writes that file.
+func removeStalePID(dir string) (bool, error) {
+	path := filepath.Join(dir, pgdata.PostmasterPID)
+	before, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read stale %s: %w", pgdata.PostmasterPID, err)
+	}
+	held, err := pgdata.Holders(dir)
+	if left := pgdata.Servers(held); len(left) > 0 || err != nil {
+		return false, heldBy(left, err)
+	}
+	if now, err := os.ReadFile(path); err != nil || string(now) != string(before) {
+		return false, nil // somebody else's now
+	}
+	if err := os.Remove(path); err != nil {
+		return false, fmt.Errorf("remove stale %s: %w", pgdata.PostmasterPID, err)
+	}
+	return true, syncDir(dir)
+}
