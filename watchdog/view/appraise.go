@@ -60,7 +60,12 @@ func bad(v replication.Verdict) bool {
 }
 
 // fresh reports whether the newest sample, answered or missed, is young enough.
-func (s Sighting) fresh(l Limits) bool { return s.Age >= 0 && s.Age <= l.Fresh }
+func (s Sighting) fresh(l Limits) bool {
+	if bad(s.Verdict) || s.Verdict == replication.VerdictAuthRefused {
+		return s.Age >= 0 && s.Age <= max(l.Fresh, l.MissFresh)
+	}
+	return s.Age >= 0 && s.Age <= l.Fresh
+}
 
 // speaks reports whether the sighting proves role and position as of now.
 func (s Sighting) speaks(l Limits) bool {
@@ -68,13 +73,13 @@ func (s Sighting) speaks(l Limits) bool {
 		s.Answered >= 0 && s.Answered <= l.Fresh
 }
 
-// refused gives for how long the host of the server has been refusing
+// refusedFor gives for how long the host of the server has been refusing
 // connections, by any fresh sighting. That is the one miss that proves something:
 // an answer from before it is history, however young it is.
-func refused(seen []Sighting) (time.Duration, bool) {
+func refusedFor(seen []Sighting, l Limits) (time.Duration, bool) {
 	longest := Never
 	for _, s := range seen {
-		if s.Verdict == replication.VerdictDown && s.Since > longest {
+		if s.Verdict == replication.VerdictDown && s.Age <= l.Fresh && s.Since > longest {
 			longest = s.Since
 		}
 	}
@@ -83,8 +88,8 @@ func refused(seen []Sighting) (time.Duration, bool) {
 
 // superseded reports whether evidence of that age lies before a refusal that
 // has lasted since.
-func superseded(age time.Duration, seen []Sighting) bool {
-	since, ok := refused(seen)
+func superseded(age time.Duration, seen []Sighting, l Limits) bool {
+	since, ok := refusedFor(seen, l)
 	return ok && age > since
 }
 
@@ -107,14 +112,14 @@ func Appraise(v View, l Limits, node string) Appraisal {
 		a.Best, a.Standing, a.ByWAL = s, StandingPrimary, true
 		return a
 	}
-	a.Best, a.Standing = silent(a.Seen)
+	a.Best, a.Standing = silent(a.Seen, l)
 	return a
 }
 
 func youngestSpeaker(seen []Sighting, l Limits) (Sighting, bool) {
 	var speakers []Sighting
 	for _, s := range seen {
-		if s.speaks(l) && !superseded(s.Answered, seen) {
+		if s.speaks(l) && !superseded(s.Answered, seen, l) {
 			speakers = append(speakers, s)
 		}
 	}
@@ -134,7 +139,7 @@ func walProof(v View, l Limits, a Appraisal) (Sighting, bool) {
 	}
 	for _, s := range v.Sightings(other) {
 		age, ok := receivedAge(s, l)
-		if ok && age <= l.Fresh && !superseded(age, a.Seen) {
+		if ok && age <= l.Fresh && !superseded(age, a.Seen, l) {
 			return s, true
 		}
 	}
@@ -165,13 +170,13 @@ func (s Sighting) statusFresh(l Limits) bool {
 }
 
 // silent judges a server of which no fresh answer tells the role.
-func silent(seen []Sighting) (Sighting, Standing) {
+func silent(seen []Sighting, l Limits) (Sighting, Standing) {
 	var alive, mute []Sighting
 	for _, s := range seen {
 		switch {
 		case bad(s.Verdict):
 			mute = append(mute, s)
-		case !superseded(s.Age, seen):
+		case !superseded(s.Age, seen, l):
 			alive = append(alive, s)
 		}
 	}

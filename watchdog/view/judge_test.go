@@ -53,6 +53,9 @@ func TestJudge_Scenarios(t *testing.T) {
 		"hung primary": {func(t *testing.T) *scene {
 			return pair(t).all("db1", missed(replication.VerdictHung, "", 6*sec)).all("db2", noUpstream)
 		}, []string{"NoPrimary/pair", "PostgresDown/db1", "ReplicationDown/db2"}},
+		"hung primary between two dials": {func(t *testing.T) *scene {
+			return pair(t).all("db1", func(r *view.ServerReport) { missed(replication.VerdictHung, "", 60*sec)(r); r.Age = 6 * sec }).all("db2", noUpstream)
+		}, []string{"NoPrimary/pair", "PostgresDown/db1", "ReplicationDown/db2"}},
 		"saturated primary is alive": {func(t *testing.T) *scene {
 			return pair(t).all("db1", func(r *view.ServerReport) { r.Verdict, r.Cause = replication.VerdictSaturated, "53300" })
 		}, nil},

@@ -12,7 +12,10 @@ type Limits struct {
 	// what a server is now: six probe periods of 500 ms, so that two lost
 	// gossip packets do not turn into an opinion.
 	Fresh time.Duration
-	// StatusFresh is the same for the SQL probe: three misses of 5 s and a deadline.
+	// MissFresh is how long a confirmed miss is believed: a server that does not
+	// answer is dialed more rarely, with up to 6 s between two tries.
+	MissFresh time.Duration
+	// StatusFresh is what Fresh is, for the SQL probe: three misses of 5 s and a deadline.
 	StatusFresh time.Duration
 	// MessageStale is when a replication connection counts as dead although it
 	// says "streaming": an idle primary sends nothing for up to 30 s (half of
@@ -48,6 +51,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Fresh:        3 * time.Second,
+		MissFresh:    10 * time.Second,
 		StatusFresh:  20 * time.Second,
 		MessageStale: 40 * time.Second,
 		PeerSilence:  5 * time.Second,

@@ -51,7 +51,7 @@ func (j *judgement) together(a, b Appraisal) (Sighting, Sighting, bool) {
 }
 
 func (j *judgement) asPrimary(s Sighting, a Appraisal) bool {
-	return s.Role == replication.RolePrimary && s.speaks(j.limits) && !superseded(s.Answered, a.Seen)
+	return s.Role == replication.RolePrimary && s.speaks(j.limits) && !superseded(s.Answered, a.Seen, j.limits)
 }
 
 // overlap reports whether the spans in which the two sightings saw their roles
