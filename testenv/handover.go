@@ -106,7 +106,7 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer src.Close() //nolint:errcheck // only read from
+	defer src.Close()
 	dst, err := os.Create(to)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func ask(t *testing.T, a *demo.App) (int, demo.Health) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end below
+	defer res.Body.Close()
 	var h demo.Health
 	if err := json.NewDecoder(res.Body).Decode(&h); err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func (l *Ledger) createTable(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect ledger: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the statement's own error tells more
+	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, ledgerTable); err != nil {
 		return fmt.Errorf("create ledger table: %w", err)
 	}
@@ -188,7 +188,7 @@ func CompareLedger(ctx context.Context, entries []LedgerEntry, until time.Durati
 	if err != nil {
 		return LedgerReport{}, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
+	defer conn.Close(context.WithoutCancel(ctx))
 	rows, err := conn.Query(ctx, "SELECT client, seq FROM ledger")
 	if err != nil {
 		return LedgerReport{}, fmt.Errorf("read ledger of %s: %w", s.Name, err)
@@ -213,7 +213,7 @@ func ReadLedger(file string) ([]LedgerEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger file: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	var entries []LedgerEntry
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {

@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -82,7 +83,7 @@ func TestLedger_TwoPrimaries_IsSeen(t *testing.T) {
 	}
 	testenv.Wait(t, 20*time.Second, "both nodes to acknowledge", func() (bool, string) {
 		r := l.Report()
-		return r.Overlaps > 1, time.Duration(r.Outage).String()
+		return r.Overlaps > 1, fmt.Sprintf("%+v", r.Tenures)
 	})
 	stop()
 	r, err := l.Compare(t.Context(), p.Servers[1])

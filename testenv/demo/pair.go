@@ -222,7 +222,7 @@ func (p *Pair) AwaitStreaming(ctx context.Context, upstream, standby *Server) er
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // only read from
+	defer conn.Close(context.WithoutCancel(ctx))
 	var seen string
 	err = poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		err := conn.QueryRow(ctx, query, standby.Name).Scan(&seen)

@@ -166,7 +166,7 @@ func (s *Server) Exec(ctx context.Context, sql string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the statement's own error tells more
+	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, sql, args...); err != nil {
 		return fmt.Errorf("run %q on %s: %w", sql, s.Name, err)
 	}
@@ -179,7 +179,7 @@ func (s *Server) Ask(ctx context.Context, sql string, args ...any) (string, erro
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the query's own error tells more
+	defer conn.Close(context.WithoutCancel(ctx))
 	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {
 		return "", fmt.Errorf("ask %s %q: %w", s.Name, sql, err)

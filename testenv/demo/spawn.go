@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -47,7 +46,7 @@ func (s *Server) spawn(args []string) error {
 	if err != nil {
 		return fmt.Errorf("open server log: %w", err)
 	}
-	defer log.Close() //nolint:errcheck // the child has its own descriptor
+	defer log.Close()
 	if err := s.owner.give(s.LogFile); err != nil {
 		return err
 	}
@@ -110,6 +109,3 @@ func (s *Server) wipe(ctx context.Context) error {
 	}
 	return s.dropSegment()
 }
-
-// has reports whether the data directory holds a file of that name.
-func (s *Server) has(name string) bool { return exists(filepath.Join(s.DataDir, name)) }

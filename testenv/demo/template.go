@@ -50,7 +50,7 @@ func prepared(ctx context.Context, b Binaries, o Owner) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer lock.Close() //nolint:errcheck // closing only drops the lock
+	defer lock.Close()
 	if exists(template) {
 		return template, nil
 	}

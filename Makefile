@@ -1,0 +1,67 @@
+# On a fresh Debian or Ubuntu with Go, git and make, `make demo` and `make test`
+# install what they lack and say so.
+
+GOLANGCI_VERSION := 2.15.0
+GOLANGCI         := bin/golangci-lint-$(GOLANGCI_VERSION)
+FUZZTIME         ?= 20s
+DESTDIR          ?=
+
+# Without a usable repository (an archive, or one that belongs to somebody
+# else) the go command refuses to stamp the version; then it is left out.
+VCS := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
+
+.DEFAULT_GOAL := build
+.PHONY: build demo test fmt vet lint unit fuzz install deps clean
+
+build:
+	@.ci/install-deps build
+	go build -buildvcs=$(VCS) -trimpath -o bin/watchdog ./cmd/watchdog
+
+demo:
+	@.ci/install-deps demo
+	go build -buildvcs=$(VCS) -trimpath -o bin/watchdog ./cmd/watchdog
+	bin/watchdog demo
+
+deps:
+	@.ci/install-deps demo
+	@.ci/install-deps test
+
+test:
+	@.ci/install-deps test
+	@$(MAKE) --no-print-directory fmt vet lint unit
+
+fmt:
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w is needed for:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	go vet ./...
+
+lint: $(GOLANGCI)
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	@echo "building golangci-lint $(GOLANGCI_VERSION) into bin"
+	GOFLAGS= GOBIN=$(CURDIR)/bin/tmp-lint go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION)
+	mv bin/tmp-lint/golangci-lint $@
+	rmdir bin/tmp-lint
+
+# Two packages at once, each with servers of its own: as many as CI has cores.
+unit:
+	go test -race -p 2 -timeout 8m ./...
+
+# Every fuzz target for FUZZTIME; `go test` takes one of them at a time.
+fuzz:
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+install: build
+	@.ci/install-deps install
+	DESTDIR=$(DESTDIR) packaging/install --binary bin/watchdog
+
+clean:
+	rm -rf bin
