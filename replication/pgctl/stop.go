@@ -80,19 +80,11 @@ type stopping struct {
 func (s *stopping) run(ctx context.Context, l Limits) error {
 	held, err := s.look()
 	s.report.WasRunning = len(held) > 0
-	if err == nil && len(held) == 0 {
-		// The driver is told all the same, so that a manager which is about to
-		// start the server knows that it must not.
-		held, err = s.ask(ctx, ModeFast, l.Fast)
-	} else if p, ok := postmaster(held); ok && p.Stopped() {
-		s.skip(held, ModeFast, "postmaster is stopped by a signal and cannot hear")
-	} else {
-		if l.Fast > 0 {
-			held, err = s.ask(ctx, ModeFast, l.Fast)
-		}
-		if len(held) > 0 && l.Immediate > 0 {
-			held, err = s.ask(ctx, ModeImmediate, l.Immediate)
-		}
+	fast, immediate := deaf(held)
+	// With nothing to stop the driver is told all the same, so that a manager
+	// which is about to start the server knows that it must not.
+	if held, err = s.phase(ctx, held, err, ModeFast, l.Fast, fast); len(held) > 0 {
+		held, err = s.phase(ctx, held, err, ModeImmediate, l.Immediate, immediate)
 	}
 	if len(held) > 0 && l.Kill > 0 {
 		err = s.kill(ctx, l.Kill)
@@ -143,8 +135,32 @@ func (s *stopping) prove() error {
 	return nil
 }
 
-func (s *stopping) skip(held []pgdata.Process, m Mode, why string) {
-	s.report.Phases = append(s.report.Phases, Phase{Name: m.String(), Left: len(held), Note: "left out: " + why})
+// deaf says why a phase would only let its limit pass: a stopped postmaster hears
+// nothing, and a fast stop waits for every backend, a stopped one too. (In an
+// immediate stop the postmaster kills its children after 5 s.)
+func deaf(held []pgdata.Process) (fast, immediate string) {
+	for _, p := range held {
+		switch {
+		case p.Stopped() && p.IsPostmaster:
+			why := fmt.Sprintf("postmaster %d is stopped by a signal", p.PID)
+			return why, why
+		case p.Stopped():
+			fast = fmt.Sprintf("process %d is stopped by a signal", p.PID)
+		}
+	}
+	return fast, ""
+}
+
+// phase asks the driver, or notes why it does not.
+func (s *stopping) phase(ctx context.Context, held []pgdata.Process, err error, m Mode, limit time.Duration, why string) ([]pgdata.Process, error) {
+	if limit <= 0 {
+		return held, err
+	}
+	if why != "" {
+		s.report.Phases = append(s.report.Phases, Phase{Name: m.String(), Left: len(held), Note: "left out: " + why})
+		return held, err
+	}
+	return s.ask(ctx, m, limit)
 }
 
 // ask runs one phase of the driver and then waits for the processes, both
@@ -171,11 +187,24 @@ func (s *stopping) await(ctx context.Context) ([]pgdata.Process, error) {
 		if len(held) == 0 || ctx.Err() != nil {
 			return held, err
 		}
-		for _, p := range held {
-			if waitFor(ctx, p) != nil {
-				break
-			}
+		waitForAll(ctx, held)
+	}
+}
+
+// waitForAll returns when all have ended or the context has. Where one cannot be
+// waited for, it rests a moment, so that the caller's loop does not spin.
+func waitForAll(ctx context.Context, ps []pgdata.Process) {
+	for _, p := range ps {
+		if waitFor(ctx, p) == nil {
+			continue
 		}
+		rest := time.NewTimer(waitTick)
+		defer rest.Stop()
+		select {
+		case <-ctx.Done():
+		case <-rest.C:
+		}
+		return
 	}
 }
 
@@ -212,11 +241,7 @@ func (s *stopping) kill(ctx context.Context, limit time.Duration) error {
 		for _, p := range held {
 			notes = append(notes, s.shoot(p))
 		}
-		for _, p := range held {
-			if waitFor(ctx, p) != nil {
-				break
-			}
-		}
+		waitForAll(ctx, held)
 	}
 }
 

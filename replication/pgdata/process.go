@@ -15,21 +15,21 @@ import (
 
 // Process is one process as /proc shows it (proc_pid_stat(5)).
 type Process struct {
-	PID  int
-	PPID int
+	PID  int `json:"pid"`
+	PPID int `json:"ppid"`
 	// StartTicks is the start time in clock ticks since boot: with the PID it
 	// names a process for ever, so that a reused PID is told apart.
-	StartTicks uint64
-	State      byte   // 'R', 'S', 'D' (uninterruptible), 'T' (stopped), 'Z' (zombie), ...
-	Name       string // the kernel's comm, at most 15 bytes
-	Title      string // command line; PostgreSQL writes what the process does into it
+	StartTicks uint64 `json:"start_ticks"`
+	State      byte   `json:"-"`     // 'R', 'S', 'D' (uninterruptible), 'T' (stopped), 'Z' (zombie), ...
+	Name       string `json:"name"`  // the kernel's comm, at most 15 bytes
+	Title      string `json:"title"` // command line; PostgreSQL writes what the process does into it
 	// Server says that the program is PostgreSQL's server. An operator's shell
 	// that stands in the data directory also holds it, and cannot write to it.
-	Server       bool
-	IsPostmaster bool
+	Server       bool `json:"server"`
+	IsPostmaster bool `json:"postmaster"`
 	// Zombie is an ended process whose parent has not asked for its status
 	// yet. It is not a process any more: it holds no file and writes nothing.
-	Zombie bool
+	Zombie bool `json:"zombie"`
 }
 
 // String names the process for evidence lines.

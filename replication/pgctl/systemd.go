@@ -1,0 +1,155 @@
+package pgctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
+)
+
+// Systemd runs the server as a systemd unit. It never calls pg_ctl: a server
+// started by it would land in our own unit's control group and die with it.
+type Systemd struct {
+	Unit       string // "postgresql@15-main.service"
+	Privileged Privileged
+}
+
+var _ Driver = Systemd{}
+
+// Name implements Driver.
+func (Systemd) Name() string { return "systemd" }
+
+// Start implements Driver. Debian's unit ignores a failed start, so success says
+// little: read the status.
+func (d Systemd) Start(ctx context.Context) error {
+	if _, err := d.Privileged.Do(ctx, UnitStart, d.Unit); err != nil {
+		return fmt.Errorf("start unit %s: %w", d.Unit, err)
+	}
+	return nil
+}
+
+// Stop implements Driver. A manager knows only one way to stop a unit, the one
+// that its file names (fast, as Debian has it). For an immediate stop the unit's
+// stop is asked for first, so that the manager does not take the end for a crash
+// and restart the server, and then the main process gets SIGQUIT from us: it is
+// of our own user.
+func (d Systemd) Stop(ctx context.Context, m Mode) error {
+	sig, err := m.signal()
+	if err != nil {
+		return err
+	}
+	_, err = d.Privileged.Do(ctx, UnitStop, d.Unit)
+	if err != nil {
+		err = fmt.Errorf("stop unit %s: %w", d.Unit, err)
+	}
+	if m == ModeFast {
+		return err
+	}
+	u, showErr := d.show(ctx)
+	if showErr != nil || u.mainPID == 0 {
+		return errors.Join(err, showErr)
+	}
+	p, readErr := pgdata.ReadProcess(u.mainPID)
+	if errors.Is(readErr, fs.ErrNotExist) {
+		return err
+	}
+	if readErr == nil && !p.Server {
+		readErr = fmt.Errorf("main process %s of unit %s is no PostgreSQL server", p, d.Unit)
+	}
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	h, holdErr := hold(p)
+	if errors.Is(holdErr, fs.ErrNotExist) {
+		return err
+	}
+	if holdErr != nil {
+		return errors.Join(err, holdErr)
+	}
+	defer h.close()
+	return errors.Join(err, h.signal(sig))
+}
+
+// Status implements Driver. Error: ErrNoUnit when the manager does not know it.
+func (d Systemd) Status(ctx context.Context) (Status, error) {
+	u, err := d.show(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	return u.status(d.Unit)
+}
+
+func (d Systemd) show(ctx context.Context) (unit, error) {
+	out, err := d.Privileged.Do(ctx, UnitShow, d.Unit)
+	if err != nil {
+		return unit{}, fmt.Errorf("read status of unit %s: %w", d.Unit, err)
+	}
+	return parseUnit(out)
+}
+
+// unit is what `systemctl show` says of one.
+type unit struct {
+	load, active, sub, restart, file, result string
+	mainPID                                  int
+}
+
+func parseUnit(text string) (unit, error) {
+	var u unit
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch key {
+		case "LoadState":
+			u.load = value
+		case "ActiveState":
+			u.active = value
+		case "SubState":
+			u.sub = value
+		case "Restart":
+			u.restart = value
+		case "UnitFileState":
+			u.file = value
+		case "Result":
+			u.result = value
+		case "MainPID":
+			pid, err := strconv.Atoi(value)
+			if err != nil {
+				return unit{}, fmt.Errorf("read status of unit: main process %q", value)
+			}
+			u.mainPID = pid
+		}
+	}
+	return u, nil
+}
+
+// status judges by properties. What is not said is unknown, and an error.
+func (u unit) status(name string) (Status, error) {
+	switch {
+	case u.load == "not-found":
+		return Status{}, fmt.Errorf("read status of unit %s: %w: compare with systemctl list-units 'postgresql*'", name, ErrNoUnit)
+	case u.active == "" || u.restart == "":
+		return Status{}, fmt.Errorf("read status of unit %s: the manager does not say whether it is active and restarts", name)
+	}
+	s := Status{
+		// Only "inactive" and "failed" say that nothing of it runs.
+		Running:          u.active != "inactive" && u.active != "failed",
+		Restart:          fmt.Sprintf("Restart=%s, %s", u.restart, valueOr(u.file, "no unit file")),
+		RestartsByItself: u.restart != "no",
+		StartsAtBoot:     strings.HasPrefix(u.file, "enabled"),
+		Detail:           fmt.Sprintf("%s is %s (%s), result %s", name, u.active, u.sub, u.result),
+	}
+	if u.mainPID != 0 {
+		s.Pids = []int{u.mainPID}
+	}
+	return s, nil
+}
+
+func valueOr(s, none string) string {
+	if s == "" {
+		return none
+	}
+	return s
+}
