@@ -36,11 +36,8 @@ type Engine struct {
 // Observe. It returns an error that wraps ErrStoreCorrupt, and overwrites
 // nothing, when the store cannot be read.
 func NewEngine(o Options) (*Engine, error) {
-	if err := o.validate(); err != nil {
-		return nil, err
-	}
 	o = o.withDefaults()
-	if err := o.Retry.validate(); err != nil {
+	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	e := &Engine{

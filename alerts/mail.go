@@ -157,7 +157,9 @@ func (s *MailSink) clientOptions(line *connection, password secret) []mail.Optio
 	}
 	switch s.opt.TLS {
 	case MailImplicitTLS:
-		opts = append(opts, mail.WithSSL())
+		// Our dialer has verified TLS already; the library then sees an encrypted
+		// connection and, as such servers do not offer STARTTLS, adds nothing.
+		opts = append(opts, mail.WithTLSPolicy(mail.TLSOpportunistic))
 	case MailLoopbackPlain:
 		opts = append(opts, mail.WithTLSPolicy(mail.NoTLS))
 	default:
