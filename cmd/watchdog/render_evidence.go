@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gestionale-fullstack/watchdog/replication"
+	"github.com/gestionale-fullstack/watchdog/watchdog/view"
+)
+
+// disagree reports whether two observers that have a sample see the server
+// differently. An observer that cannot know yet does not contradict.
+func disagree(n view.NodeStatus) bool {
+	first := -1
+	for i, seen := range n.Seen {
+		if seen.Age < 0 || seen.Verdict == replication.VerdictUnknown {
+			continue
+		}
+		if first < 0 {
+			first = i
+			continue
+		}
+		if seen.Verdict != n.Seen[first].Verdict || seen.Role != n.Seen[first].Role {
+			return true
+		}
+	}
+	return false
+}
+
+// disputed gives node × observer when observers disagree: the reader decides
+// with everything that was seen.
+func disputed(n view.NodeStatus, st style) string {
+	if !disagree(n) {
+		return ""
+	}
+	rows := [][]cell{plainCells("OBSERVER", "POSTGRES", "ROLE", "CAUSE", "FOR", "POSITION", "SAMPLE", "LAST ANSWER")}
+	for i, seen := range n.Seen {
+		if i < len(n.Observers) {
+			rows = append(rows, evidenceRow(n.Observers[i], seen))
+		}
+	}
+	return fmt.Sprintf("\nObservers disagree about %s:\n", clean(n.Node)) + table(st, "  ", rows)
+}
+
+func evidenceRow(observer string, seen view.ServerReport) []cell {
+	cause, position := notApplicableText, unknownText
+	if seen.Cause != "" {
+		cause = clean(seen.Cause)
+	}
+	if seen.Position != 0 {
+		position = fmt.Sprintf("%s on timeline %d", seen.Position, seen.Timeline)
+	}
+	verdict, since := seen.Verdict.String(), ageText(seen.Since)
+	if seen.Age < 0 || seen.Verdict == replication.VerdictUnknown {
+		verdict, since = unknownText+" unknown", unknownText
+	}
+	return plainCells(clean(observer), verdict, seen.Role.String(), cause, since, position, ageText(seen.Age), ageText(seen.Answered))
+}
+
+// conditionLines gives one open condition with its evidence.
+func conditionLines(c view.OpenCondition, st style) string {
+	mark, colour := "i ", ""
+	switch c.Severity {
+	case "page":
+		mark, colour = "!!", red
+	case "warning":
+		mark, colour = "! ", yellow
+	}
+	since := "for " + ageText(c.For)
+	switch {
+	case c.Incident != "":
+		since += ", incident " + clean(c.Incident)
+	case !c.Firing:
+		since += ", not told yet"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s: %s  (%s)\n", st.paint(colour, mark), clean(c.Code), clean(c.Subject), clean(c.Text), since)
+	for _, e := range c.Evidence {
+		b.WriteString("     " + clean(e) + "\n")
+	}
+	return b.String()
+}
+
+func nextLines(next []view.NextCommand) string {
+	if len(next) == 0 {
+		return ""
+	}
+	rows := make([][]cell, 0, len(next))
+	for i, n := range next {
+		label := ""
+		if i == 0 {
+			label = "Next:"
+		}
+		rows = append(rows, plainCells(label, clean(n.Command), clean(n.Why)))
+	}
+	return "\n" + table(style{}, "", rows)
+}
