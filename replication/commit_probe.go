@@ -109,13 +109,15 @@ func (p *CommitProbe) probe(ctx context.Context) CommitResult {
 	if !ok {
 		return r
 	}
-	if r.Local, r, ok = p.commit(ctx, "local", r); !ok {
+	if r = p.commit(ctx, false); r.Verdict != VerdictHealthy {
 		return r
 	}
-	if r.Normal, r, ok = p.commit(ctx, "normal", r); !ok {
+	local := r.Local
+	r = p.commit(ctx, true)
+	r.Local = local
+	if r.Verdict != VerdictHealthy {
 		return r
 	}
-	r.Verdict = VerdictHealthy
 	if free < 1 {
 		r.Verdict, r.Cause = VerdictSaturated, CauseNoSlot
 	}
@@ -167,16 +169,16 @@ func (p *CommitProbe) mayCommit(ctx context.Context) (free int, r CommitResult, 
 	return free, CommitResult{}, true
 }
 
-// commit sends one commit and waits for its end. r is what is known so far.
-func (p *CommitProbe) commit(ctx context.Context, kind string, r CommitResult) (time.Duration, CommitResult, bool) {
+// commit sends one commit, local or normal, and waits for its end.
+func (p *CommitProbe) commit(ctx context.Context, normal bool) CommitResult {
 	set, stalled := "SET synchronous_commit = local", VerdictStorageStalled
-	if kind == "normal" {
+	if normal {
 		set, stalled = "RESET synchronous_commit", VerdictSyncStalled
 	}
 	sctx, cancel := context.WithTimeout(ctx, p.deadline)
 	defer cancel()
 	if err := p.link.exec(sctx, set); err != nil {
-		return 0, p.broken(err, VerdictHung), false
+		return p.broken(err, VerdictHung)
 	}
 	began := time.Now()
 	err := p.send()
@@ -184,16 +186,16 @@ func (p *CommitProbe) commit(ctx context.Context, kind string, r CommitResult) (
 		err = p.receive(sctx)
 	}
 	took := time.Since(began)
-	if err == nil {
-		return took, r, true
+	switch {
+	case err != nil:
+		if normal && p.flight && timedOut(err) {
+			p.release(ctx)
+		}
+		return p.broken(err, stalled)
+	case normal:
+		return CommitResult{Verdict: VerdictHealthy, Normal: took}
 	}
-	local := r.Local
-	if stalled == VerdictSyncStalled && p.flight && timedOut(err) {
-		p.release(ctx)
-	}
-	r = p.broken(err, stalled)
-	r.Local = local
-	return 0, r, false
+	return CommitResult{Verdict: VerdictHealthy, Local: took}
 }
 
 func (p *CommitProbe) send() error {

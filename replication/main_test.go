@@ -1,0 +1,9 @@
+package replication_test
+
+import (
+	"testing"
+
+	"github.com/gestionale-fullstack/watchdog/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
