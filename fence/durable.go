@@ -55,6 +55,10 @@ type Order struct {
 	IssuedAt  time.Time `json:"issued_at"`
 	Revoked   bool      `json:"revoked"`
 	Obeyed    bool      `json:"obeyed"`
+	// SystemID and DataDirectory say what is to be fenced, as far as the issuer
+	// knows; a node whose data is another refuses. Zero and empty: not said.
+	SystemID      replication.SystemID `json:"system_identifier,omitempty"`
+	DataDirectory string               `json:"data_directory,omitempty"`
 }
 
 // Marker is the local record that this node must not be primary. It lives in

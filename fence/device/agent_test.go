@@ -64,7 +64,7 @@ func evidenceText(o fence.Outcome) string {
 }
 
 func TestAgent_SecretNeverInArgumentsOrEnvironment(t *testing.T) {
-	r := newRig(t, testenv.CommandPath(t, "fence_sham"), "ok")
+	r := newRig(t, sham(t, "fence_sham"), "ok")
 	t.Setenv("PGPASSWORD", "of-the-service")
 	out := r.agent.Off(within(t, time.Minute), agentOrder)
 	if out.Result != fence.ResultDone || out.Grade != fence.GradePower {
@@ -91,7 +91,7 @@ func TestAgent_SecretNeverInArgumentsOrEnvironment(t *testing.T) {
 }
 
 func TestAgent_ChattyFailure_OutputCappedCleanAndRedacted(t *testing.T) {
-	r := newRig(t, testenv.CommandPath(t, "fence_sham"), "leak")
+	r := newRig(t, sham(t, "fence_sham"), "leak")
 	out := r.agent.Off(within(t, time.Minute), agentOrder)
 	if out.Result != fence.ResultNotDone {
 		t.Fatalf("got %s: %s", out.Result, out.Problem)
@@ -113,7 +113,7 @@ func TestAgent_ChattyFailure_OutputCappedCleanAndRedacted(t *testing.T) {
 }
 
 func TestAgent_Hangs_KilledWithItsChildren(t *testing.T) {
-	r := newRig(t, testenv.CommandPath(t, "fence_sham"), "hang")
+	r := newRig(t, sham(t, "fence_sham"), "hang")
 	if _, _, err := r.agent.Status(within(t, time.Minute), "db1"); err != nil {
 		t.Fatal(err) // warms the metadata up, so that the limit below is spent in action=off
 	}
@@ -143,7 +143,7 @@ func TestAgent_Hangs_KilledWithItsChildren(t *testing.T) {
 }
 
 func TestAgent_CannotSwitchOff_RefusedUnasked(t *testing.T) {
-	r := newRig(t, testenv.CommandPath(t, "fence_cycler"), "ok")
+	r := newRig(t, sham(t, "fence_cycler"), "ok")
 	out := r.agent.Off(within(t, time.Minute), agentOrder)
 	if out.Result != fence.ResultNotDone || !strings.Contains(out.Problem, "has no action off") {
 		t.Fatalf("got %s: %s", out.Result, out.Problem)
@@ -154,7 +154,7 @@ func TestAgent_CannotSwitchOff_RefusedUnasked(t *testing.T) {
 }
 
 func TestAgent_OtherNode_Refused(t *testing.T) {
-	r := newRig(t, testenv.CommandPath(t, "fence_sham"), "ok")
+	r := newRig(t, sham(t, "fence_sham"), "ok")
 	if out := r.agent.Off(t.Context(), fence.Order{Operation: "op", Node: "db2"}); out.Result != fence.ResultNotDone {
 		t.Fatalf("got %+v", out)
 	}
@@ -171,7 +171,7 @@ func TestAgent_SecretFileUnfit_NothingRun(t *testing.T) {
 		"two lines":      func(p string) error { return os.WriteFile(p, []byte("a\naction=on\n"), 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, testenv.CommandPath(t, "fence_sham"), "ok")
+			r := newRig(t, sham(t, "fence_sham"), "ok")
 			if err := spoil(r.agent.o.Secrets["password"]); err != nil {
 				t.Fatal(err)
 			}

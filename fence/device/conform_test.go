@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
-	"github.com/gestionale-fullstack/watchdog/testenv"
 )
 
 // behaviour is how the thing behind a device behaves in the conformance suite.
@@ -51,6 +50,7 @@ func conform(t *testing.T, grade fence.Grade, build map[behaviour]func(t *testin
 	t.Helper()
 	for b, make := range build {
 		t.Run(string(b), func(t *testing.T) {
+			t.Parallel()
 			want := expected[b]
 			limit := time.Minute
 			if want.slow {
@@ -103,7 +103,7 @@ func refuted(t *testing.T, out fence.Outcome, allowed []fence.Result) {
 }
 
 func TestConform_Agent(t *testing.T) {
-	program := testenv.CommandPath(t, "fence_sham")
+	program := sham(t, "fence_sham")
 	build := map[behaviour]func(*testing.T) fence.Device{}
 	for b := range expected {
 		build[b] = func(t *testing.T) fence.Device { return newRig(t, program, string(b)).agent }

@@ -18,6 +18,13 @@ func TestMain(m *testing.M) {
 		testenv.Command{Name: "fence_cycler", Run: func() int { return shamAgent("reboot status metadata") }})
 }
 
+// sham gives the path of one of these programs. A race-enabled binary sleeps
+// one second when it exits, unless told not to.
+func sham(t *testing.T, name string) string {
+	t.Helper()
+	return testenv.CommandPath(t, name, "GORACE=atexit_sleep_ms=0")
+}
+
 // shamAgent speaks the protocol of fence-agents over a power switch that is a
 // file, and misbehaves as its option "behaviour" says.
 func shamAgent(actions string) int {
