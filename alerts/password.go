@@ -33,12 +33,12 @@ func readPassword(path string) (secret, error) {
 	if err != nil {
 		return "", fmt.Errorf("read mail password: %w", err)
 	}
+	if !info.Mode().IsRegular() || info.Size() > maxPasswordBytes {
+		return "", fmt.Errorf("read mail password: %s is no file of one password", path)
+	}
 	if info.Mode().Perm()&0o007 != 0 {
 		return "", fmt.Errorf("read mail password: %s is open to everybody (mode %04o): run chmod 0600 %s",
 			path, info.Mode().Perm(), path)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxPasswordBytes {
-		return "", fmt.Errorf("read mail password: %s is no file of one password", path)
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
