@@ -54,9 +54,9 @@ type ServerReport struct {
 	History   []HistoryLine        `json:"history,omitempty"`
 	Status    *replication.Status  `json:"status,omitempty"` // last SQL answer; its At does not travel
 	StatusAge time.Duration        `json:"status_age"`       // negative when never
-	// RoleSince is how long this observer has seen the role without another in
-	// between; Never before the first answer. Two servers were primary at one
-	// and the same moment only when such spans overlap.
+	// RoleSince is how long this observer has seen the role without a miss or
+	// another role in between; Never after a miss. Two servers were primary at
+	// one and the same moment only when such spans overlap.
 	RoleSince time.Duration `json:"role_since"`
 	// Advanced is how long ago Position was last known to be lower than it is:
 	// the age of the sample before the one that showed growth, because the bytes

@@ -1,0 +1,88 @@
+package observe
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gestionale-fullstack/watchdog/replication"
+	"github.com/gestionale-fullstack/watchdog/watchdog/view"
+)
+
+// server is what this node knows of one PostgreSQL server. Zero times mean
+// never. Its owner's mutex guards it.
+type server struct {
+	node      string
+	last      replication.Sample // newest, answered or missed
+	since     time.Time          // when the verdict became what it is
+	answer    replication.Sample // newest answered
+	roleSince time.Time
+	advanced  time.Time
+	history   replication.History
+	status    *replication.Status
+	statusAt  time.Time
+	overlay   overlay // of the commit probe
+	processes int
+}
+
+// overlay is a verdict of the commit probe. It counts only while the position
+// probe finds the server healthy: below that, the sample tells more.
+type overlay struct {
+	verdict replication.Verdict
+	cause   string
+	detail  string
+	since   time.Time
+}
+
+// note takes a sample and says whether it changes the picture.
+func (s *server) note(m replication.Sample) bool {
+	changed := m.Verdict != s.last.Verdict || m.Cause != s.last.Cause || s.last.At.IsZero()
+	if m.Verdict != s.last.Verdict || s.since.IsZero() {
+		s.since = m.At
+	}
+	answered := m.Verdict == replication.VerdictHealthy
+	if !answered {
+		s.roleSince = time.Time{}
+		s.last = m
+		return changed
+	}
+	changed = changed || m.Role != s.answer.Role || m.Timeline != s.answer.Timeline || m.SystemID != s.answer.SystemID
+	if s.roleSince.IsZero() || m.Role != s.answer.Role {
+		s.roleSince = m.At
+	}
+	if !s.answer.At.IsZero() && m.Timeline == s.answer.Timeline && m.Position > s.answer.Position {
+		s.advanced = s.answer.At // the bytes may have come right after that answer
+	}
+	s.last, s.answer = m, m
+	return changed
+}
+
+func (s *server) report(now time.Time) view.ServerReport {
+	r := view.ServerReport{
+		Node: s.node, Verdict: s.last.Verdict, Cause: s.last.Cause, Detail: s.last.Detail,
+		Age: age(now, s.last.At), Since: age(now, s.since),
+		Role: s.answer.Role, SystemID: s.answer.SystemID, Timeline: s.answer.Timeline, Position: s.answer.Position,
+		Answered: age(now, s.answer.At), RoleSince: age(now, s.roleSince), Advanced: age(now, s.advanced),
+		Status: s.status, StatusAge: age(now, s.statusAt), Processes: s.processes,
+	}
+	if s.last.Verdict == replication.VerdictHealthy && s.overlay.verdict != replication.VerdictUnknown {
+		r.Verdict, r.Cause, r.Detail, r.Since = s.overlay.verdict, s.overlay.cause, s.overlay.detail, age(now, s.overlay.since)
+	}
+	if s.history.Timeline == s.answer.Timeline {
+		for _, p := range s.history.Parents {
+			r.History = append(r.History, view.HistoryLine{Timeline: p.Timeline, SwitchPoint: p.SwitchPoint})
+		}
+	}
+	return r
+}
+
+// age is the time since t on the monotonic clock, and view.Never for the zero time.
+func age(now, t time.Time) time.Duration {
+	if t.IsZero() {
+		return view.Never
+	}
+	return max(0, now.Sub(t))
+}
+
+func indexOf(servers []*server, node string) int {
+	return slices.IndexFunc(servers, func(s *server) bool { return s.node == node })
+}
