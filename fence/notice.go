@@ -225,6 +225,9 @@ func (d Durable) applyOrder(o Order) (Durable, error) {
 	if !o.Epoch.Zero() && o.Epoch.Number < d.Epoch.Number {
 		return d, fmt.Errorf("%w: order of epoch %d, this node is in epoch %d", ErrLowerEpoch, o.Epoch.Number, d.Epoch.Number)
 	}
+	if !o.Epoch.Zero() && o.Epoch.Number == d.Epoch.Number && o.Epoch.ID != d.Epoch.ID {
+		return d, fmt.Errorf("%w: order of epoch %d", ErrEpochConflict, o.Epoch.Number)
+	}
 	for k, have := range d.Orders {
 		if have.Operation == o.Operation && have.Node == o.Node {
 			o.Revoked = o.Revoked || have.Revoked // a revocation is never undone

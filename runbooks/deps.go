@@ -56,7 +56,7 @@ type Promoted interface {
 	Promote(ctx context.Context) error
 	// Prove writes and reads back the epoch row under a local commit and gives
 	// the timeline.
-	Prove(ctx context.Context, e replication.EpochRow, operation string) (replication.Timeline, error)
+	Prove(ctx context.Context, e replication.EpochRow) (replication.Timeline, error)
 	// ReleaseSync ends the waiting for synchronous standbys and gives the
 	// setting as it was.
 	ReleaseSync(ctx context.Context) (was string, err error)
@@ -124,9 +124,9 @@ func sorted(names []string) []string {
 	return names
 }
 
-// applied turns the refusals of the durable rules into the exit codes of the
+// Applied turns the refusals of the durable rules into the exit codes of the
 // command line.
-func applied(err error) error {
+func Applied(err error) error {
 	switch {
 	case err == nil:
 		return nil

@@ -175,7 +175,7 @@ func (d Deps) verifyStep(o *Operation) Step {
 		if err != nil {
 			return err
 		}
-		tl, err := d.Promoted.Prove(ctx, replication.EpochRow{Number: i.Epoch.Number, ID: i.Epoch.ID, Node: d.Self}, o.ID)
+		tl, err := d.Promoted.Prove(ctx, replication.EpochRow{Number: i.Epoch.Number, ID: i.Epoch.ID, Node: d.Self, Operation: o.ID})
 		if err != nil {
 			return err
 		}

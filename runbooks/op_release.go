@@ -91,7 +91,7 @@ func (d Deps) releaseFence(o *Operation) Step {
 			return &Refusal{Exit: ExitRefused, Rule: "6", Reason: "the intent of this release is not open any more", Hint: "watchdog status"}
 		}
 		order := fence.Order{Operation: o.ID, Node: otherOf(o), Issuer: d.Self, Epoch: i.Epoch, By: o.Request.By, IssuedAt: d.Now()}
-		if err := applied(d.State.Apply(fence.Notice{Order: &order})); err != nil {
+		if err := Applied(d.State.Apply(fence.Notice{Order: &order})); err != nil {
 			return err
 		}
 		if err := d.spreadOrder(ctx, sc, order); err != nil {

@@ -32,64 +32,6 @@ type Step struct {
 	Sticky bool
 }
 
-// Operation is one plan being carried out.
-type Operation struct {
-	ID      string
-	Plan    Plan
-	Request Request
-	Records []Record // everything journaled so far, oldest first
-}
-
-// Figure gives the newest journaled figure of that name.
-func (o *Operation) Figure(name string) (int64, bool) {
-	for i := len(o.Records) - 1; i >= 0; i-- {
-		if v, ok := o.Records[i].Figures[name]; ok {
-			return v, true
-		}
-	}
-	return 0, false
-}
-
-// FenceOutcome gives the newest journaled outcome of the fence.
-func (o *Operation) FenceOutcome() *fence.Outcome {
-	for i := len(o.Records) - 1; i >= 0; i-- {
-		if f := o.Records[i].Fence; f != nil && f.Result == fence.ResultDone {
-			return f
-		}
-	}
-	return nil
-}
-
-// Done says whether the step's outcome was journaled as done.
-func (o *Operation) Done(step string) bool {
-	for _, r := range o.Records {
-		if r.Type == RecordOutcome && r.Step == step && r.Result == fence.ResultDone {
-			return true
-		}
-	}
-	return false
-}
-
-// begun says whether the step was announced in the journal.
-func (o *Operation) begun(step string) bool {
-	for _, r := range o.Records {
-		if r.Type == RecordIntent && r.Step == step {
-			return true
-		}
-	}
-	return false
-}
-
-// Closed says whether the operation has ended, and how.
-func (o *Operation) Closed() (fence.Result, bool) {
-	for _, r := range o.Records {
-		if r.Type == RecordClosed {
-			return r.Result, true
-		}
-	}
-	return fence.ResultUnknown, false
-}
-
 // Runner carries out operations, one at a time per call. It holds no state
 // between calls: everything that a resume needs is in the journal.
 type Runner struct {
@@ -127,12 +69,12 @@ func (s *Scribe) Fence(f fence.Outcome) error {
 }
 
 func (r *Runner) write(o *Operation, rec Record) error {
-	rec.Format, rec.Seq, rec.At, rec.Operation = RecordFormat, len(o.Records)+1, r.Now(), o.ID
+	rec.Format, rec.Seq, rec.At, rec.Operation = RecordFormat, o.Len()+1, r.Now(), o.ID
 	rec.Kind, rec.Node = o.Plan.Kind, o.Plan.Owner
 	if err := r.Journal.Append(rec); err != nil {
 		return &journalError{err}
 	}
-	o.Records = append(o.Records, rec)
+	o.add(rec)
 	if r.Notify != nil {
 		r.Notify(rec)
 	}
@@ -150,6 +92,24 @@ func (e *journalError) Unwrap() error { return e.err }
 func (r *Runner) Open(o *Operation) error {
 	return r.write(o, Record{Type: RecordOpened, By: o.Request.By, Reason: o.Request.Reason, Plan: &o.Plan, Request: &o.Request,
 		Text: fmt.Sprintf("%s %s on %s", o.Plan.Kind, o.Plan.Target, o.Plan.Owner)})
+}
+
+// Resumed journals that the operator goes on, with what was accepted anew.
+func (r *Runner) Resumed(o *Operation, req Request) error {
+	if err := r.write(o, Record{Type: RecordResumed, By: req.By, Reason: req.Reason, Request: &req, Text: "resumed by " + req.By}); err != nil {
+		return &Refusal{Exit: ExitFailed, Rule: "11", Reason: err.Error(), Hint: "watchdog status"}
+	}
+	return nil
+}
+
+// NoWayBack says why an operation cannot be aborted any more; empty when it can.
+// From the durable epoch on, this node is primary by record: only going on, or a
+// release of the other node with proof, leads out.
+func NoWayBack(o *Operation) string {
+	if o.Plan.Kind != KindFence && o.begun(StepEpoch) {
+		return "the new epoch may be durable already: this operation can only be resumed"
+	}
+	return ""
 }
 
 // Run carries out the steps that are not journaled as done. steps must hold one
@@ -322,7 +282,7 @@ func (r *Runner) finish(ctx context.Context, o *Operation, result fence.Result, 
 		return r.stop(o, nil, StepLine{Name: "close"}, err)
 	}
 	err := r.write(o, Record{Type: RecordClosed, Result: result, Text: text,
-		TookMS: r.Now().Sub(o.Records[0].At).Milliseconds()})
+		TookMS: r.Now().Sub(o.began()).Milliseconds()})
 	if err != nil {
 		return &Refusal{Exit: ExitUnknown, Rule: "11", Reason: "the operation ended, but its journal could not say so: " + err.Error(),
 			Hint: "watchdog ops show " + o.ID}

@@ -15,7 +15,7 @@ func (d Deps) lockStep(o *Operation) Step {
 			l := fence.Lock{Operation: o.ID, Kind: string(o.Plan.Kind), Owner: d.Self, By: o.Request.By, Since: d.Now()}
 			for _, node := range sorted(append(d.Others.Names(), d.Self)) {
 				if node == d.Self {
-					if err := applied(d.State.Apply(fence.Notice{Lock: &l})); err != nil {
+					if err := Applied(d.State.Apply(fence.Notice{Lock: &l})); err != nil {
 						return d.unlock(ctx, l, err)
 					}
 					continue
@@ -62,7 +62,7 @@ func (d Deps) intentStep(o *Operation, makesEpoch bool, jump uint64) Step {
 				i.Epoch.Number += jump
 			}
 		}
-		if err := applied(d.State.Apply(fence.Notice{Intent: &i})); err != nil {
+		if err := Applied(d.State.Apply(fence.Notice{Intent: &i})); err != nil {
 			return err
 		}
 		return d.tellAll(ctx, s, fence.Notice{Intent: &i})
@@ -112,7 +112,7 @@ func (d Deps) fenceStep(o *Operation, node string) Step {
 				return err
 			}
 			order := fence.Order{Operation: o.ID, Node: node, Issuer: d.Self, Epoch: i.Epoch, By: o.Request.By, IssuedAt: d.Now()}
-			if err := applied(d.State.Apply(fence.Notice{Order: &order})); err != nil {
+			if err := Applied(d.State.Apply(fence.Notice{Order: &order})); err != nil {
 				return err
 			}
 			if err := d.spreadOrder(ctx, s, order); err != nil {
@@ -184,7 +184,7 @@ func (d Deps) epochStep(o *Operation, adopt bool) Step {
 				// A node that was never adopted, or whose state was lost.
 				n.SystemID, n.Adopt = o.Plan.SystemID, true
 			}
-			if err := applied(d.State.Apply(fence.Notice{Epoch: &n})); err != nil {
+			if err := Applied(d.State.Apply(fence.Notice{Epoch: &n})); err != nil {
 				return err
 			}
 			if err := d.tellAll(ctx, s, fence.Notice{Epoch: &n}); err != nil {

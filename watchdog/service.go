@@ -1,0 +1,348 @@
+package watchdog
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/gestionale-fullstack/watchdog/alerts"
+	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/fence/device"
+	"github.com/gestionale-fullstack/watchdog/replication"
+	"github.com/gestionale-fullstack/watchdog/replication/pgctl"
+	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
+	"github.com/gestionale-fullstack/watchdog/runbooks"
+	"github.com/gestionale-fullstack/watchdog/watchdog/config"
+	"github.com/gestionale-fullstack/watchdog/watchdog/control"
+	"github.com/gestionale-fullstack/watchdog/watchdog/gossip"
+	"github.com/gestionale-fullstack/watchdog/watchdog/observe"
+	"github.com/gestionale-fullstack/watchdog/watchdog/state"
+	"github.com/gestionale-fullstack/watchdog/watchdog/view"
+)
+
+// Options is what a service is made from; all fields are needed save Failpoint.
+type Options struct {
+	Config   *config.Config
+	Log      *zap.Logger
+	Registry *prometheus.Registry
+	Version  string
+	Now      func() time.Time
+	// Starter is the command that starts the local PostgreSQL through the boot
+	// gate, for the pg_ctl driver.
+	Starter []string
+	// Failpoint is called at named points of an operation; test builds end the
+	// process there.
+	Failpoint func(point string)
+	// Reload reads the configuration again on SIGHUP.
+	Reload func() (*config.Config, error)
+}
+
+// Service is one running watchdog: one node's.
+type Service struct {
+	cfg     *config.Config
+	log     *zap.Logger
+	version string
+	boot    string // random id of this run
+	now     func() time.Time
+	started time.Time
+
+	store    *state.Store
+	ops      *ops
+	server   *server
+	driver   pgctl.Driver
+	sealer   *sealer
+	others   *others
+	fencer   *fencer
+	observer *observe.Observer
+	gossip   *gossip.Gossip
+	engine   *alerts.Engine
+	limits   view.Limits
+	rate     *rate
+
+	local *control.LocalServer
+	node  *control.NodeServer
+	web   *webPart // nil when it is switched off
+
+	rejected atomic.Uint64 // reports of peers that made no sense
+
+	actMu  sync.Mutex // held while this node promotes or seals itself
+	poke   chan struct{}
+	undo   []func()
+	reload func() (*config.Config, error)
+
+	mu       sync.Mutex
+	board    *view.Board
+	status   view.Status
+	open     []alerts.Condition
+	seq      uint64
+	notified map[string][]string // marks of the other services, by node
+	lastLoop time.Time
+	stopping bool
+}
+
+// New wires a service. Nothing is watched yet; Run does that. On an error
+// everything that was acquired is given back.
+func New(o Options) (*Service, error) {
+	if o.Config == nil || o.Log == nil || o.Registry == nil || o.Now == nil {
+		return nil, errors.New("make service: config, log, registry and clock are needed")
+	}
+	s := &Service{cfg: o.Config, log: o.Log, version: o.Version, boot: randomID(8), now: o.Now, started: o.Now(),
+		store: state.Open(o.Config.StateDir, o.Config.Node), limits: o.Config.Limits(), rate: &rate{},
+		poke: make(chan struct{}, 1), reload: o.Reload, notified: map[string][]string{}, lastLoop: o.Now()}
+	if err := s.assemble(o); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Service) assemble(o Options) error {
+	if err := os.MkdirAll(s.cfg.StateDir, 0o750); err != nil {
+		return fmt.Errorf("make state directory: %w", err)
+	}
+	s.board = view.NewBoard(s.cfg.Cluster, s.cfg.Node, s.nodeInfos(), o.Now())
+	for _, part := range []func(Options) error{s.makeServer, s.makeControl, s.makeFencer, s.makeObserver, s.makeGossip, s.makeAlerts, s.makeOps} {
+		if err := part(o); err != nil {
+			return err
+		}
+	}
+	return s.makeWeb(o)
+}
+
+// later registers what undoes an acquisition; close walks it backwards.
+func (s *Service) later(undo func()) { s.undo = append(s.undo, undo) }
+
+func (s *Service) close() {
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		s.undo[i]()
+	}
+	s.undo = nil
+}
+
+func randomID(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
+}
+
+func (s *Service) nodeInfos() []view.NodeInfo {
+	var out []view.NodeInfo
+	for _, n := range s.cfg.NodeNames() {
+		out = append(out, view.NodeInfo{Name: n, Witness: s.cfg.Nodes[n].Witness})
+	}
+	return out
+}
+
+// makeServer prepares acting on the own PostgreSQL; a witness has none.
+func (s *Service) makeServer(o Options) error {
+	if s.cfg.Self().Witness {
+		return nil
+	}
+	s.server = &server{target: s.cfg.ActTarget(), store: s.store}
+	switch s.cfg.Postgres.Driver {
+	case config.DriverSystemd:
+		var p pgctl.Privileged = pgctl.InProcess{}
+		if path := s.cfg.Helper.Path(); path != "" {
+			p = pgctl.HelperClient{Path: path}
+		}
+		s.driver = pgctl.Systemd{Unit: s.cfg.Postgres.Unit, Privileged: p}
+	default:
+		start := s.cfg.Postgres.StartCommand
+		if len(start) == 0 {
+			start = o.Starter
+		}
+		s.driver = pgctl.PgCtl{BinDir: s.cfg.Postgres.BinDir, DataDir: s.cfg.Postgres.DataDir, StartCommand: start, LogFile: s.cfg.Postgres.LogFile}
+	}
+	s.sealer = &sealer{s: s}
+	return nil
+}
+
+// sealer builds the local seal anew each time: the system identifier that it
+// insists on is what the state knows at that moment.
+type sealer struct{ s *Service }
+
+// Seal seals this node under the order.
+func (x *sealer) Seal(ctx context.Context, o fence.Order) fence.Outcome {
+	d, err := x.s.store.Read()
+	if err != nil {
+		return fence.Outcome{Node: x.s.cfg.Node, Device: "local", Result: fence.ResultNotDone, Problem: err.Error()}
+	}
+	seal := &device.Sealer{Node: x.s.cfg.Node, DataDir: x.s.cfg.Postgres.DataDir, SystemID: d.SystemID, Driver: x.s.driver,
+		Markers: x.s.store, Limits: pgctl.DefaultLimits(), Now: x.s.now, Log: x.s.log}
+	return seal.Seal(ctx, o)
+}
+
+// makeControl opens both control servers and the clients to the other nodes.
+func (s *Service) makeControl(Options) error {
+	key, err := control.LoadNodeKey(s.cfg.Keys.NodeKeyFile.Path)
+	if err != nil {
+		return err
+	}
+	pins, err := Pins(s.cfg)
+	if err != nil {
+		return err
+	}
+	opt := control.NodeOptions{Node: s.cfg.Node, Listen: s.cfg.Listen.Control, Key: key, Pins: pins, Log: s.log}
+	s.others = &others{clients: map[string]*control.Client{}}
+	for _, p := range s.cfg.Peers() {
+		if p.Key == "" {
+			continue
+		}
+		c, err := control.NewNodeClient(opt, p.Name, p.Control)
+		if err != nil {
+			return err
+		}
+		s.others.clients[p.Name] = c
+	}
+	s.later(s.others.close)
+	nr, lr := control.NewRouter(s.log), control.NewRouter(s.log)
+	s.nodeAPI(nr)
+	s.localAPI(lr)
+	if s.node, err = control.ListenNode(opt, nr); err != nil {
+		return err
+	}
+	s.later(s.node.Close)
+	s.local, err = control.ListenLocal(control.LocalOptions{Path: s.cfg.Listen.Socket, Group: s.cfg.Listen.SocketGroup, Log: s.log}, lr)
+	if err != nil {
+		return err
+	}
+	s.later(s.local.Close)
+	return nil
+}
+
+// Pins gives the public keys of the other nodes. A node may have two during a
+// rotation, separated by a comma.
+func Pins(cfg *config.Config) (*control.Pins, error) {
+	nodes := map[string][]control.PublicKey{}
+	for name, n := range cfg.Nodes {
+		for _, text := range strings.FieldsFunc(n.Key, func(r rune) bool { return r == ',' || r == ' ' }) {
+			k, err := control.ParsePublicKey(text)
+			if err != nil {
+				return nil, fmt.Errorf("key of node %s: %w", name, err)
+			}
+			nodes[name] = append(nodes[name], k)
+		}
+	}
+	return control.NewPins(nodes)
+}
+
+func (s *Service) makeFencer(Options) error {
+	agents, err := newAgents(s.cfg, s.now)
+	if err != nil {
+		return err
+	}
+	s.fencer = &fencer{self: s.cfg.Node, others: s.others, agents: agents, now: s.now, local: s.sealSelf, answers: s.stillAnswers}
+	return nil
+}
+
+// stillAnswers looks for life on a node that should be off: its service over
+// the control API, and its server as the own probe sees it now.
+func (s *Service) stillAnswers(ctx context.Context, node string) (bool, fence.Evidence) {
+	if _, err := s.others.facts(ctx, node); err == nil {
+		return true, contradiction(s.cfg.Node, "the service of "+node+" answers", s.now())
+	}
+	for _, sr := range s.observer.Report().Servers {
+		if sr.Node == node && sr.Verdict != replication.VerdictUnknown && !lifeless(sr.Verdict) && sr.Age >= 0 && sr.Age < time.Second {
+			return true, contradiction(s.cfg.Node, "PostgreSQL on "+node+" is "+sr.Verdict.String(), s.now())
+		}
+	}
+	return false, contradiction(s.cfg.Node, "neither service nor PostgreSQL of "+node+" answers", s.now())
+}
+
+// makeOps builds the host of operations and reads the journal.
+func (s *Service) makeOps(o Options) error {
+	journal := state.OpenJournal(s.cfg.StateDir)
+	s.ops = newOps(journal, s.log, s.now)
+	s.ops.deps = runbooks.Deps{Self: s.cfg.Node, State: s.store, Others: s.others, Fencer: s.fencer, Server: s.server,
+		Promoted: s.server, Host: (*host)(s), Now: s.now, Random: func() string { return randomID(8) },
+		Exclusive: s.exclusive, SlotName: s.cfg.SlotFor}
+	s.ops.runner = &runbooks.Runner{Journal: journal, Now: s.now, Notify: s.ops.notify, Failpoint: o.Failpoint, Close: s.ops.deps.Closer()}
+	s.ops.finished = s.settled
+	s.ops.load()
+	return nil
+}
+
+// settled forgets what only an open operation needs.
+func (s *Service) settled(op *runbooks.Operation) {
+	if result, closed := op.Closed(); closed && result == fence.ResultDone {
+		if err := s.store.ForgetReceiving(); err != nil {
+			s.log.Warn("forget upstream", zap.Error(err))
+		}
+	}
+	s.wake()
+}
+
+func (s *Service) exclusive() func() {
+	s.actMu.Lock()
+	return s.actMu.Unlock
+}
+
+// wake makes the loop look at once.
+func (s *Service) wake() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
+
+// host lets an operation start the own PostgreSQL and bind its state.
+type host Service
+
+// Start implements runbooks.Host: through the driver, whose command is the gate.
+func (h *host) Start(ctx context.Context) error {
+	s := (*Service)(h)
+	if err := s.driver.Start(ctx); err != nil {
+		return err
+	}
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	for {
+		if _, err := s.server.InRecovery(ctx); err == nil {
+			return nil
+		} else if ctx.Err() != nil {
+			return fmt.Errorf("wait until PostgreSQL answers: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+	}
+}
+
+// Bind implements runbooks.Host.
+func (h *host) Bind(context.Context) error { return (*Service)(h).bind() }
+
+// systemID reads the identifier of the own data directory.
+func (s *Service) systemID() (replication.SystemID, bool) {
+	if s.cfg.Self().Witness {
+		return 0, false
+	}
+	c, err := pgdata.ReadControl(s.cfg.Postgres.DataDir)
+	return c.SystemID, err == nil
+}
+
+func (s *Service) bootRecord() fence.BootRecord {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return fence.BootRecord{At: time.Now()}
+	}
+	return fence.BootRecord{KernelBootID: strings.TrimSpace(string(b)), At: time.Now()}
+}
+
+// heard says whether a node's service was heard of lately.
+func (s *Service) heard(node string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, known := s.board.View(s.now()).Reports[node]
+	return known && h.Heard <= s.limits.PeerSilence
+}

@@ -1,0 +1,199 @@
+package watchdog
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"go.uber.org/zap"
+
+	"github.com/gestionale-fullstack/watchdog/alerts"
+	"github.com/gestionale-fullstack/watchdog/replication"
+	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
+	"github.com/gestionale-fullstack/watchdog/watchdog/config"
+	"github.com/gestionale-fullstack/watchdog/watchdog/control"
+	"github.com/gestionale-fullstack/watchdog/watchdog/gossip"
+	"github.com/gestionale-fullstack/watchdog/watchdog/observe"
+)
+
+// makeObserver sets up the probes of this node.
+func (s *Service) makeObserver(o Options) error {
+	c := s.cfg
+	opt := observe.Options{Node: c.Node, Boot: s.boot, Program: s.version, Witness: c.Self().Witness,
+		Edges: s.others.Names(), Edge: s.measureEdge, EdgePeriod: c.Probes.Edge, EdgeDeadline: c.Probes.EdgeDeadline,
+		AppURL: c.App.HealthURL, AppPeriod: c.App.Period, AppDeadline: c.App.Timeout,
+		CommitPeriod: c.Probes.Commit.Period, CommitDeadline: c.Probes.Commit.Deadline,
+		Misses: c.Probes.Misses, Now: s.now, Log: s.log}
+	for _, name := range c.Servers() {
+		opt.Servers = append(opt.Servers, observe.Server{Node: name, Watch: observe.PostgreSQL(c.Target(name), replication.WatchOptions{
+			Period: c.Probes.Position, Deadline: c.Probes.PositionDeadline, SQLPeriod: c.Probes.SQL, SQLDeadline: c.Probes.SQLDeadline,
+			Log: s.log.With(zap.String("node", name))})})
+	}
+	if c.App.HealthURL != "" {
+		app, err := observe.NewAppProbe(observe.AppOptions{URL: c.App.HealthURL, Status: c.App.Status, BodyContains: c.App.BodyContains})
+		if err != nil {
+			return err
+		}
+		opt.App = app.Ask
+	}
+	if !opt.Witness {
+		opt.DataDir = c.Postgres.DataDir
+		opt.Processes = s.processes
+		if c.Probes.Commit.Enabled {
+			opt.Commit, opt.MayCommit = observe.DialCommit(c.ActTarget()), s.mayCommit
+		}
+	}
+	var err error
+	s.observer, err = observe.New(opt)
+	return err
+}
+
+func (s *Service) measureEdge(ctx context.Context, node string) (observe.Edge, error) {
+	c, err := s.others.client(node)
+	if err != nil {
+		return observe.Edge{}, err
+	}
+	facts, round, err := control.Ping(ctx, c)
+	if err != nil {
+		return observe.Edge{}, err
+	}
+	if facts.Node != node {
+		return observe.Edge{}, fmt.Errorf("%s says that it is %q", node, facts.Node)
+	}
+	return observe.Edge{RTT: round.RTT, Skew: round.Skew}, nil
+}
+
+func (s *Service) processes() (int, error) {
+	held, err := pgdata.Holders(s.cfg.Postgres.DataDir)
+	return len(pgdata.Servers(held)), err
+}
+
+// mayCommit holds the conditions of the commit probe: this node holds the
+// current epoch, with no marker, intent or contradiction.
+func (s *Service) mayCommit() bool {
+	d, err := s.store.Read()
+	if err != nil || d.Marker != nil || len(d.Intents) > 0 || d.Epoch.Zero() || d.Role != replication.RolePrimary {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.board.View(s.now()).Epoch().Same(d.Epoch)
+}
+
+// makeGossip prepares gossip; host names are resolved once, here.
+func (s *Service) makeGossip(Options) error {
+	keys, err := control.LoadGossipKeys(s.cfg.Keys.GossipKeyFile.Path)
+	if err != nil {
+		return err
+	}
+	peers := map[string]string{}
+	for _, p := range s.cfg.Peers() {
+		addr, err := resolve(p.Gossip)
+		if err != nil {
+			return fmt.Errorf("find address of node %s: %w", p.Name, err)
+		}
+		peers[p.Name] = addr
+	}
+	self, err := resolve(net.JoinHostPort(s.cfg.Self().Address, strconv.Itoa(s.cfg.Self().GossipPort)))
+	if err != nil {
+		return fmt.Errorf("find own address: %w", err)
+	}
+	s.gossip, err = gossip.New(gossip.Options{Node: s.cfg.Node, Label: s.cfg.Cluster, Key: keys[0], OlderKeys: keys[1:],
+		Bind: s.cfg.Listen.Gossip, Advertise: self, Peers: peers, OnReport: s.onReport, OnMember: s.onMember,
+		ProbeInterval: s.cfg.Gossip.Probe, ProbeTimeout: s.cfg.Gossip.ProbeTimeout, SuspicionMult: s.cfg.Gossip.Suspicion,
+		RejoinEvery: s.cfg.Gossip.Rejoin, Log: s.log})
+	return err
+}
+
+// resolve turns HOST:PORT into IP:PORT.
+func resolve(hostPort string) (string, error) {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return "", err
+	}
+	if net.ParseIP(host) != nil {
+		return hostPort, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return "", err
+	}
+	return net.JoinHostPort(ips[0], port), nil
+}
+
+// makeAlerts opens the store and builds the alert engine with its channels.
+func (s *Service) makeAlerts(Options) error {
+	path := filepath.Join(s.cfg.StateDir, "watchdog.db")
+	db, err := bbolt.Open(path, 0o640, &bbolt.Options{Timeout: 5 * time.Second})
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	s.later(func() { _ = db.Close() })
+	var routes []alerts.Route
+	if s.cfg.Alerts.Log {
+		routes = append(routes, alerts.Route{Sink: alerts.NewLogSink(s.log), To: []alerts.Recipient{{Address: "log"}}, Local: true})
+	}
+	if mail, err := s.mailRoute(); err != nil {
+		return err
+	} else if mail != nil {
+		routes = append(routes, *mail)
+	}
+	s.engine, err = alerts.NewEngine(alerts.Options{Node: s.cfg.Node, Cluster: s.cfg.Cluster, Identity: s.cfg.Cluster, DB: db, Log: s.log,
+		Routes: routes, Catalogue: alerts.English(), Now: s.now, Details: s.details, HoldDownMin: s.cfg.HoldDown, TakeOver: s.cfg.Alerts.TakeOver})
+	if errors.Is(err, alerts.ErrStoreCorrupt) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return err
+}
+
+// mailRoute builds the mail channel; nil when no recipient is configured.
+func (s *Service) mailRoute() (*alerts.Route, error) {
+	m := s.cfg.Alerts.Email
+	if len(m.To) == 0 {
+		return nil, nil //nolint:nilnil // no channel is no error
+	}
+	host, portText, err := net.SplitHostPort(m.SMTP)
+	if err != nil {
+		return nil, fmt.Errorf("read alerts.email.smtp: %w", err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return nil, fmt.Errorf("read port of alerts.email.smtp: %w", err)
+	}
+	opt := alerts.MailOptions{Host: host, Port: port, Username: m.Username, PasswordFile: m.PasswordFile.Path, From: m.From, Timeout: m.Timeout}
+	if m.TLS == config.TLSNone {
+		opt.TLS = alerts.MailLoopbackPlain
+	}
+	if m.CAFile != "" {
+		pem, err := os.ReadFile(m.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read alerts.email.ca_file: %w", err)
+		}
+		opt.RootCAs = x509.NewCertPool()
+		if !opt.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read alerts.email.ca_file %s: it holds no certificate", m.CAFile)
+		}
+	}
+	sink, err := alerts.NewMailSink(opt)
+	if err != nil {
+		return nil, err
+	}
+	route := alerts.Route{Sink: sink}
+	for _, to := range m.To {
+		r, err := alerts.ParseRecipients(to)
+		if err != nil {
+			return nil, err
+		}
+		route.To = append(route.To, r...)
+	}
+	return &route, nil
+}
