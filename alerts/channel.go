@@ -8,6 +8,21 @@ type channel struct {
 	wake  chan struct{}
 	count ChannelMetrics
 	fault error // nil while it works, as far as known
+	// refused are the recipients that were last refused for good, by target.
+	refused map[string]ChannelFault
+}
+
+func (c *channel) delivered(target string, now time.Time) {
+	c.count.Delivered++
+	c.count.LastSuccess = now
+	delete(c.refused, target)
+}
+
+func (c *channel) refuse(en *entry, err error) {
+	if c.refused == nil {
+		c.refused = map[string]ChannelFault{}
+	}
+	c.refused[en.Target] = ChannelFault{Channel: en.Channel, Recipient: en.To.Address, Err: err}
 }
 
 func (c *channel) targets() []string {
@@ -60,21 +75,36 @@ func (e *Engine) Metrics() []ChannelMetrics {
 	return out
 }
 
-// ChannelFault is a channel that does not work.
+// ChannelFault is a channel that does not work, or one recipient of a channel
+// that does.
 type ChannelFault struct {
-	Channel string
-	Err     error
+	Channel   string
+	Recipient string // empty: the whole channel
+	Err       error
 }
 
-// ChannelFaults lists the channels that do not work now. The service makes a
-// NotificationFailing condition of each, so that another channel tells of it.
+// Subject names what does not work, for a condition.
+func (f ChannelFault) Subject() string {
+	if f.Recipient == "" {
+		return f.Channel
+	}
+	return f.Channel + " to " + f.Recipient
+}
+
+// ChannelFaults lists what does not work now: channels, and recipients refused
+// for good, until something was delivered to them. The service makes a
+// NotificationFailing condition of each, so that somebody else hears of it.
 func (e *Engine) ChannelFaults() []ChannelFault {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var out []ChannelFault
 	for _, name := range sortedKeys(e.channels) {
-		if err := e.channels[name].fault; err != nil {
-			out = append(out, ChannelFault{name, err})
+		ch := e.channels[name]
+		if ch.fault != nil {
+			out = append(out, ChannelFault{Channel: name, Err: ch.fault})
+		}
+		for _, target := range sortedKeys(ch.refused) {
+			out = append(out, ch.refused[target])
 		}
 	}
 	return out

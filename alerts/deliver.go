@@ -63,7 +63,8 @@ func (e *Engine) next(ch *channel) (*entry, time.Duration) {
 		if en.Channel != ch.route.Sink.Name() || e.blocked(en) {
 			continue
 		}
-		if due := e.due(en); best == nil || en.before(best, due, bestDue) {
+		due := laterOf(e.due(en), now) // what is overdue is not more urgent than what is loud
+		if best == nil || en.before(best, due, bestDue) {
 			best, bestDue = en, due
 		}
 	}
@@ -120,9 +121,11 @@ func (e *Engine) settle(ch *channel, en *entry, d Delivery) []func() {
 	now := e.opt.Now()
 	id := en.id()
 	if d.Outcome == OutcomeDelivered {
-		ch.count.Delivered++
-		ch.count.LastSuccess = now
+		ch.delivered(en.Target, now)
 		e.markDelivered(en)
+		if ch.fault != nil {
+			e.hasten(en.Channel)
+		}
 		_ = e.flush()
 		return e.setFault(ch, nil)
 	}
@@ -137,6 +140,7 @@ func (e *Engine) settle(ch *channel, en *entry, d Delivery) []func() {
 	case since(stored.Queued, now) >= e.opt.Retry.GiveUp:
 		e.drop(stored, "it was not delivered in time")
 	case d.Outcome == OutcomePermanent && !d.ChannelFault:
+		ch.refuse(stored, d.Err)
 		e.drop(stored, "it was refused for good")
 	default:
 		e.reschedule(stored, d, now)
@@ -155,6 +159,16 @@ func (e *Engine) reschedule(en *entry, d Delivery, now time.Time) {
 	}
 	en.NextTry = now.Add(max(wait, d.RetryAfter))
 	e.dirty.spool[en.id()] = en
+}
+
+// hasten makes everything due that waits for a channel which works again.
+func (e *Engine) hasten(channel string) {
+	for id, en := range e.spool {
+		if en.Channel == channel {
+			en.NextTry = time.Time{}
+			e.dirty.spool[id] = en
+		}
+	}
 }
 
 func (e *Engine) markDelivered(en *entry) {

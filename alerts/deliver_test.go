@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -52,6 +53,9 @@ func TestDeliver_RefusedRecipient_OthersKeepTheirs(t *testing.T) {
 		m := n.metrics("mail")
 		if m.Delivered != 2 || m.Dropped != 1 || m.Spooled != 0 || m.LastSuccess.IsZero() {
 			t.Errorf("metrics %+v", m)
+		}
+		if f := n.engine.ChannelFaults(); len(f) != 1 || f[0].Subject() != "mail to bob@example.org" {
+			t.Errorf("faults %v, want the refused recipient", f)
 		}
 		if lines.FilterMessageSnippet("message dropped").FilterLevelExact(zapcore.ErrorLevel).Len() != 1 {
 			t.Errorf("the dropped page was not logged as an error")
@@ -148,7 +152,9 @@ func TestDeliver_NeverDelivered_DroppedAfterDaysInWords(t *testing.T) {
 		log, lines := observedLog()
 		n := newNode(t, "node-a", sink, func(o *Options) { o.Log = log })
 		sink.answer(fails(Delivery{Outcome: OutcomeTemporary}))
-		n.watch(time.Minute, noPrimary())
+		c := noPrimary()
+		c.Severity = SeverityWarning // tried every half hour
+		n.watch(time.Minute, c)
 		time.Sleep(71 * time.Hour)
 		if m := n.metrics("mail"); m.Spooled != 1 {
 			t.Fatalf("spool holds %d messages after 71 h, want 1", m.Spooled)
@@ -225,4 +231,68 @@ func TestDeliver_LocalRoute_EveryNodeWritesItsOwn(t *testing.T) {
 		p.a.halt()
 		p.b.halt()
 	})
+}
+
+func TestDeliver_ChannelHeals_WhatWaitedGoesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		n := newNode(t, "node-a", sink, nil)
+		sink.answer(fails(Delivery{Outcome: OutcomePermanent, ChannelFault: true}))
+		n.watch(time.Minute, noPrimary()) // parked for half an hour
+		sink.answer(nil)
+		n.observe(PeerView{}, noPrimary(), Condition{Code: CodeTwoPrimaries, Subject: "pair", Severity: SeverityPage})
+		wantTold(t, sink.told(), "firing TwoPrimaries ann@example.org", "firing NoPrimary ann@example.org")
+		n.halt()
+	})
+}
+
+func TestDeliver_PageBehindManyWarnings_GoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		n := newNode(t, "node-a", sink, nil)
+		sink.answer(func(context.Context, Message, Recipient) Delivery {
+			time.Sleep(time.Second) // a slow server
+			return Delivery{Outcome: OutcomeDelivered}
+		})
+		var conditions []Condition
+		for i := range 20 {
+			conditions = append(conditions, Condition{Code: "Quiet", Subject: fmt.Sprint(i), Severity: SeverityWarning})
+		}
+		n.watch(2*time.Second, conditions...)
+		n.watch(time.Minute, append(conditions, Condition{Code: "Loud", Subject: "pair", Severity: SeverityPage})...)
+		for i, told := range sink.told() {
+			if told == "firing Loud ann@example.org" && i > 3 {
+				t.Errorf("the page was number %d to leave", i+1)
+			}
+		}
+		if len(sink.told()) != 21 {
+			t.Errorf("%d messages left, want 21", len(sink.told()))
+		}
+		n.halt()
+	})
+}
+
+func TestObserve_NothingChanges_NothingIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, &fakeSink{name: "mail"}, nil)
+		c := []Condition{noPrimary(), postgresDown()}
+		p.watch(time.Minute, c, c)
+		before := [2]int64{p.a.writes(), p.b.writes()}
+		p.watch(10*time.Minute, c, c)
+		if after := [2]int64{p.a.writes(), p.b.writes()}; after != before {
+			t.Errorf("%v transactions before, %v after ten quiet minutes", before, after)
+		}
+		p.a.halt()
+		p.b.halt()
+	})
+}
+
+// writes counts the transactions that the store has taken.
+func (n *node) writes() int64 {
+	n.t.Helper()
+	var id int
+	if err := n.db.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }); err != nil {
+		n.t.Fatal(err)
+	}
+	return int64(id)
 }

@@ -32,6 +32,8 @@ func (e *entry) before(o *entry, due, otherDue time.Time) bool {
 		return due.Before(otherDue)
 	case e.Message.Severity != o.Message.Severity:
 		return e.Message.Severity > o.Message.Severity
+	case !e.Queued.Equal(o.Queued):
+		return e.Queued.Before(o.Queued)
 	default:
 		return e.id() < o.id()
 	}

@@ -3,6 +3,7 @@ package alerts
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,12 +28,14 @@ func filledStore(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var conditions []Condition
 	for i := range 200 { // enough for several pages
 		c := noPrimary()
-		c.Subject = strings.Repeat("x", 100) + string(rune('a'+i%26)) + string(rune('a'+i/26))
-		if _, err := e.Observe(time.Now(), []Condition{c}, PeerView{}); err != nil {
-			t.Fatal(err)
-		}
+		c.Subject = fmt.Sprintf("%0100d", i)
+		conditions = append(conditions, c)
+	}
+	if _, err := e.Observe(time.Now(), conditions, PeerView{}); err != nil {
+		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,8 @@ type PeerView struct {
 	// just started does not trust being alone before TakeOver is over: its peer
 	// may have told everybody already.
 	Configured []string
-	// Notified is what the peers' Notified gave, taken together.
+	// Notified is what Notified gave on the other nodes in Alive, taken together.
+	// Leave dead nodes out: their last words may be about an earlier opening.
 	Notified []string
 }
 
