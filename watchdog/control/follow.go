@@ -44,7 +44,7 @@ func HandleFollow(r *Router, f Following) {
 		s := &stream{w: w, control: http.NewResponseController(w), every: heartbeatEvery}
 		var beat sync.WaitGroup
 		beat.Go(func() { s.beat(ctx, cancel) })
-		_, err = guarded(r.log, func() (None, error) { return None{}, f(ctx, by, id, s.send) })
+		_, err = guarded(r.log, false, func() (None, error) { return None{}, f(ctx, by, id, s.send) })
 		cancel()
 		beat.Wait()
 		s.end(r.log, err)

@@ -6,11 +6,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,35 +17,7 @@ import (
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
-	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
-
-func TestLocal_CallReachesHandlerWithKernelCredentials(t *testing.T) {
-	var by control.Caller
-	c, _ := local(t, func(r *control.Router) {
-		control.Handle(r, control.Status, func(_ context.Context, who control.Caller, _ string, _ control.None) (view.Status, error) {
-			by = who
-			return view.Status{V: 1, Cluster: "shop"}, nil
-		})
-	})
-	got, err := control.Call(within(t, 5*time.Second), c, control.Status, "", control.None{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Cluster != "shop" {
-		t.Errorf("cluster = %q", got.Cluster)
-	}
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if int(by.UID) != os.Getuid() || int(by.GID) != os.Getgid() || int(by.PID) != os.Getpid() || by.User != me.Username || by.Node != "" {
-		t.Errorf("caller = %+v", by)
-	}
-	if want := me.Username + " (uid " + me.Uid + ")"; by.String() != want {
-		t.Errorf("caller reads %q, want %q", by, want)
-	}
-}
 
 func TestLocal_SocketAndDirectoryModes(t *testing.T) {
 	_, path := local(t, func(*control.Router) {})
@@ -92,78 +61,10 @@ func TestLocal_UnknownGroup_IsNamed(t *testing.T) {
 	}
 }
 
+// as runs f in a thread of another user: the kernel takes the peer credentials
+// from the thread that connects. The thread ends with the goroutine.
 // A process of another user, let through by a wrong mode, is still refused; one
 // that has the operators' group as a supplementary group is let in.
-func TestLocal_CallerOutsideTheGroup_Refused(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root to run a process as another user")
-	}
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Skip("needs curl as a client of another user")
-	}
-	dir, err := os.MkdirTemp("", "wdsock")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "control.sock")
-	r := control.NewRouter(zap.NewNop())
-	var called atomic.Int32
-	control.Handle(r, control.Status, func(context.Context, control.Caller, string, control.None) (view.Status, error) {
-		called.Add(1)
-		return view.Status{V: 1}, nil
-	})
-	s, err := control.ListenLocal(control.LocalOptions{Path: path, Group: "4242", Log: zap.NewNop()}, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(t, s.Run)
-	if err := os.Chmod(path, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	ask := func(groups []uint32) string {
-		cmd := exec.CommandContext(within(t, 10*time.Second), curl, "--silent", "--unix-socket", path, "http://watchdog/v1/status")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, Groups: groups}}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("curl: %v: %s", err, out)
-		}
-		return string(out)
-	}
-	if out := ask(nil); called.Load() != 0 || !strings.Contains(out, `"exit":5`) {
-		t.Errorf("outsider: handler ran %d times, answer %s", called.Load(), out)
-	}
-	if out := ask([]uint32{4242}); called.Load() != 1 || !strings.Contains(out, `"v":1`) {
-		t.Errorf("operator by supplementary group: handler ran %d times, answer %s", called.Load(), out)
-	}
-}
-
-func TestAllowedCredentials(t *testing.T) {
-	for _, c := range []struct {
-		name      string
-		uid, gid  uint32
-		groups    []uint32
-		operators int
-		want      bool
-	}{
-		{"root", 0, 0, nil, -1, true},
-		{"own user", 26, 26, nil, -1, true},
-		{"stranger, no group configured", 1000, 1000, nil, -1, false},
-		{"stranger", 1000, 1000, []uint32{27, 4}, 50, false},
-		{"primary group", 1000, 50, nil, 50, true},
-		{"supplementary group", 1000, 1000, []uint32{4, 50}, 50, true},
-		{"group root is not user root", 1000, 0, nil, 50, false},
-	} {
-		if got := control.AllowedCredentials(c.uid, c.gid, c.groups, 26, c.operators); got != c.want {
-			t.Errorf("%s: allowed = %v", c.name, got)
-		}
-	}
-}
-
 func TestLocal_PathIsNotASocket_LeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
@@ -201,6 +102,33 @@ func TestLocal_LiveSocket_AlreadyRunning(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); err != nil {
 		t.Errorf("the running service lost its socket: %v", err)
+	}
+}
+
+func TestLocal_TwoServicesStartAtOnce_OneWins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	servers := make(chan *control.LocalServer, 8)
+	errs := make(chan error, 8)
+	for range 8 {
+		go func() {
+			s, err := control.ListenLocal(control.LocalOptions{Path: path, Log: zap.NewNop()}, control.NewRouter(zap.NewNop()))
+			if err != nil && !errors.Is(err, control.ErrAlreadyRunning) {
+				t.Errorf("error = %v", err)
+			}
+			servers <- s
+			errs <- err
+		}()
+	}
+	won := 0
+	for range 8 {
+		if s := <-servers; s != nil {
+			won++
+			defer s.Close()
+		}
+		<-errs
+	}
+	if won != 1 {
+		t.Errorf("%d services have the socket", won)
 	}
 }
 

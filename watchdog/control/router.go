@@ -75,10 +75,10 @@ func Handle[Req, Resp any](r *Router, e Endpoint[Req, Resp], f Handler[Req, Resp
 			writeProblem(w, Problem{V: 1, Exit: runbooks.ExitUsage, Reason: "decode request: " + err.Error()}, http.StatusBadRequest)
 			return
 		}
-		acts := q.Method != http.MethodGet
+		acts := e.Method != http.MethodGet
 		ctx, cancel := callContext(q, acts)
 		defer cancel()
-		resp, err := guarded(r.log, func() (Resp, error) { return f(ctx, by, id, req) })
+		resp, err := guarded(r.log, acts, func() (Resp, error) { return f(ctx, by, id, req) })
 		r.audit(q, by, acts, err)
 		answer(w, resp, err, acts)
 	})
@@ -166,15 +166,18 @@ func callContext(q *http.Request, acts bool) (context.Context, context.CancelFun
 
 // guarded turns a panic of a handler into an error: one broken call must not
 // end the service that watches the databases.
-func guarded[Resp any](log *zap.Logger, f func() (Resp, error)) (resp Resp, err error) {
+func guarded[Resp any](log *zap.Logger, acts bool, f func() (Resp, error)) (resp Resp, err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			log.Error("handler panicked", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-			err = &runbooks.Refusal{
-				Exit: runbooks.ExitUnknown, Reason: fmt.Sprintf("internal error: %v", p),
-				Hint: "watchdog ops list",
-			}
+		p := recover()
+		if p == nil {
+			return
 		}
+		log.Error("handler panicked", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		refusal := &runbooks.Refusal{Exit: runbooks.ExitFailed, Reason: fmt.Sprintf("internal error: %v", p)}
+		if acts {
+			refusal.Exit, refusal.Hint = runbooks.ExitUnknown, "watchdog ops list"
+		}
+		err = refusal
 	}()
 	return f()
 }

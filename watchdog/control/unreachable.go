@@ -72,6 +72,8 @@ func (u *Unreachable) Refusal() *runbooks.Refusal {
 		r.Exit, r.Hint = runbooks.ExitUnknown, "watchdog ops list"
 	case u.Node == "":
 		r.Hint = "systemctl status pg-watchdog"
+	default:
+		r.Hint = "watchdog status"
 	}
 	return r
 }
