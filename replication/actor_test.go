@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,26 +124,37 @@ func proveEpoch(ctx context.Context, t *testing.T, a *replication.Actor) {
 	}
 }
 
-// TestPromote_WhileReconnecting_AvoidsTheTrap promotes the moment the upstream
-// is gone, with the default interval of 5 s.
-func TestPromote_WhileReconnecting_AvoidsTheTrap(t *testing.T) {
+// TestPromote_AtTheEndOfTheStream_AvoidsTheTrap promotes in the moment in which
+// the walreceiver has ended. The interval that the trap sleeps out is set
+// beyond the test's patience.
+func TestPromote_AtTheEndOfTheStream_AvoidsTheTrap(t *testing.T) {
 	pair := testenv.NewPair(t)
 	old, next := pair.Servers[0], pair.Servers[1]
 	ctx := soon(t)
-	for _, sql := range []string{"ALTER SYSTEM SET wal_retrieve_retry_interval = '5s'", "SELECT pg_reload_conf()"} {
+	for _, sql := range []string{"ALTER SYSTEM SET wal_retrieve_retry_interval = '10min'", "SELECT pg_reload_conf()"} {
 		if err := next.Exec(ctx, sql); err != nil {
 			t.Fatal(err)
 		}
 	}
 	a := dial(t, target(next))
-	if err := old.Stop(ctx, demo.StopFast); err != nil {
+	conn, err := next.Connect(ctx, "postgres")
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if err := syscall.Kill(old.Pid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	for streaming := true; streaming; {
+		if err := conn.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'").Scan(&streaming); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p, err := a.Promote(ctx)
 	if err != nil || !p.Settled {
 		t.Fatalf("%+v, %v", p, err)
 	}
-	t.Logf("settled after %v, out of recovery after %v; the trap costs 5 s", p.Wait, p.Took)
+	t.Logf("settled after %v, out of recovery after %v", p.Wait, p.Took)
 }
 
 func TestStopReceiving_ThenRestore_StreamsAgain(t *testing.T) {

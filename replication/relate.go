@@ -59,6 +59,20 @@ const (
 	SideB
 )
 
+// String gives "none", "a" or "b".
+func (s Side) String() string {
+	switch s {
+	case SideA:
+		return "a"
+	case SideB:
+		return "b"
+	}
+	return "none"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Side) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // Relation is the answer of Relate.
 type Relation struct {
 	Kind RelationKind

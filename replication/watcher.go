@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
 )
 
@@ -205,13 +203,4 @@ func (w *Watcher) abandon() {
 		w.pending.abandon()
 		w.pending = nil
 	}
-}
-
-// detail gives the server's or the kernel's own words, for the evidence line.
-func detail(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Message
-	}
-	return strings.Join(strings.Fields(err.Error()), " ") // pgconn breaks lines per address
 }
