@@ -97,7 +97,7 @@ func (s *HelperServer) serve(ctx context.Context, conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(s.o.Deadline + readDeadline))
 	caller, err := callerOf(conn)
 	if err != nil {
-		s.o.Log.Error("helper cannot tell who calls", zap.Error(err))
+		s.o.Log.Error("helper cannot tell who calls", zap.NamedError("err", err))
 		return
 	}
 	log := s.o.Log.With(zap.Uint32("uid", caller.Uid), zap.Int32("pid", caller.Pid))

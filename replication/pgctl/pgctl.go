@@ -108,6 +108,9 @@ func (d PgCtl) Stop(ctx context.Context, m Mode) error {
 	if err := h.signal(sig); err != nil {
 		return fmt.Errorf("stop server: %w", err)
 	}
+	if p.Stopped() { // the signal waits for it; we do not
+		return fmt.Errorf("stop server: postmaster %d is stopped by a signal; continue it (kill -CONT) or kill it", p.PID)
+	}
 	if err := h.wait(ctx); err != nil {
 		return fmt.Errorf("wait for postmaster %d to end: %w", p.PID, err)
 	}

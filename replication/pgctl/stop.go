@@ -27,6 +27,9 @@ func DefaultLimits() Limits {
 	return Limits{Fast: 30 * time.Second, Immediate: 10 * time.Second, Kill: 10 * time.Second}
 }
 
+// tellLimit bounds telling a driver of a stop that it cannot do itself.
+const tellLimit = time.Second
+
 // Phase is one step of a stop.
 type Phase struct {
 	Name string        `json:"name"` // fast, immediate, kill
@@ -139,6 +142,10 @@ func (s *stopping) prove() error {
 // nothing, and a fast stop waits for every backend, a stopped one too. (In an
 // immediate stop the postmaster kills its children after 5 s.)
 func deaf(held []pgdata.Process) (fast, immediate string) {
+	if _, ok := postmaster(held); !ok && len(held) > 0 {
+		const why = "no postmaster is left to stop the others"
+		return why, why
+	}
 	for _, p := range held {
 		switch {
 		case p.Stopped() && p.IsPostmaster:
@@ -151,16 +158,31 @@ func deaf(held []pgdata.Process) (fast, immediate string) {
 	return fast, ""
 }
 
-// phase asks the driver, or notes why it does not.
+// phase asks the driver and waits, or notes why it would be in vain. A manager
+// is told all the same: it would take the kill that follows for a crash, and
+// start the server again.
 func (s *stopping) phase(ctx context.Context, held []pgdata.Process, err error, m Mode, limit time.Duration, why string) ([]pgdata.Process, error) {
 	if limit <= 0 {
 		return held, err
 	}
 	if why != "" {
-		s.report.Phases = append(s.report.Phases, Phase{Name: m.String(), Left: len(held), Note: "left out: " + why})
+		phase := Phase{Name: m.String(), Left: len(held), Note: "not waited for: " + why}
+		if m == ModeFast {
+			phase.Took = s.tell(ctx, m, limit)
+		}
+		s.report.Phases = append(s.report.Phases, phase)
 		return held, err
 	}
 	return s.ask(ctx, m, limit)
+}
+
+// tell asks the driver only so that it knows; what it says is of no use.
+func (s *stopping) tell(ctx context.Context, m Mode, limit time.Duration) time.Duration {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, min(limit, tellLimit))
+	defer cancel()
+	_ = s.driver.Stop(ctx, m)
+	return time.Since(begin)
 }
 
 // ask runs one phase of the driver and then waits for the processes, both

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
 )
@@ -42,36 +43,38 @@ func (d Systemd) Stop(ctx context.Context, m Mode) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.Privileged.Do(ctx, UnitStop, d.Unit)
-	if err != nil {
+	if _, err = d.Privileged.Do(ctx, UnitStop, d.Unit); err != nil {
 		err = fmt.Errorf("stop unit %s: %w", d.Unit, err)
 	}
 	if m == ModeFast {
 		return err
 	}
-	u, showErr := d.show(ctx)
-	if showErr != nil || u.mainPID == 0 {
-		return errors.Join(err, showErr)
-	}
-	p, readErr := pgdata.ReadProcess(u.mainPID)
-	if errors.Is(readErr, fs.ErrNotExist) {
+	return errors.Join(err, d.signalMain(ctx, sig))
+}
+
+// signalMain signals the unit's main process, if it has one and that is a
+// PostgreSQL server.
+func (d Systemd) signalMain(ctx context.Context, sig syscall.Signal) error {
+	u, err := d.show(ctx)
+	if err != nil || u.mainPID == 0 {
 		return err
 	}
-	if readErr == nil && !p.Server {
-		readErr = fmt.Errorf("main process %s of unit %s is no PostgreSQL server", p, d.Unit)
+	p, err := pgdata.ReadProcess(u.mainPID)
+	if err == nil && !p.Server {
+		return fmt.Errorf("stop unit %s: its main process %s is no PostgreSQL server", d.Unit, p)
 	}
-	if readErr != nil {
-		return errors.Join(err, readErr)
+	var h *handle
+	if err == nil {
+		h, err = hold(p)
 	}
-	h, holdErr := hold(p)
-	if errors.Is(holdErr, fs.ErrNotExist) {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	if holdErr != nil {
-		return errors.Join(err, holdErr)
+	if err != nil {
+		return fmt.Errorf("stop unit %s: %w", d.Unit, err)
 	}
 	defer h.close()
-	return errors.Join(err, h.signal(sig))
+	return h.signal(sig)
 }
 
 // Status implements Driver. Error: ErrNoUnit when the manager does not know it.
