@@ -1,5 +1,17 @@
 package testenv
 
-import "testing"
+import (
+	"fmt"
+	"os"
+	"testing"
+)
 
-func TestMain(m *testing.M) { Main(m) }
+// echoCommand prints a variable and its arguments.
+const echoCommand = "echo"
+
+func TestMain(m *testing.M) {
+	Main(m, Command{Name: echoCommand, Run: func() int {
+		fmt.Printf("%s %q\n", os.Getenv("GREETING"), os.Args[1:])
+		return 3
+	}})
+}
