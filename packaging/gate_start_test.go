@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gestionale-fullstack/watchdog/replication/pgctl"
 	"github.com/gestionale-fullstack/watchdog/testenv"
 	"github.com/gestionale-fullstack/watchdog/testenv/demo"
 )
@@ -68,7 +69,7 @@ func freePort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // only its number was wanted
 	return l.Addr().(*net.TCPAddr).Port
 }
 
@@ -136,9 +137,18 @@ func documented(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, l := range strings.Split(string(raw), "\n") {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(l), "PG_WATCHDOG_START_OPTIONS="); ok {
-			return v
+		v, ok := strings.CutPrefix(strings.TrimSpace(l), "PG_WATCHDOG_START_OPTIONS=")
+		if !ok {
+			continue
 		}
+		var want []string
+		for _, s := range pgctl.IsolatedStandby() {
+			want = append(want, "--options=-c"+s.Name+"="+s.Value)
+		}
+		if v != strings.Join(want, " ") {
+			t.Errorf("README.md shows %q, an isolated standby is %q", v, want)
+		}
+		return v
 	}
 	t.Fatal("README.md does not show PG_WATCHDOG_START_OPTIONS")
 	return ""

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/testenv"
 )
 
 // behaviour is how the thing behind a device behaves in the conformance suite.
@@ -54,7 +55,7 @@ func conform(t *testing.T, grade fence.Grade, build map[behaviour]func(t *testin
 			want := expected[b]
 			limit := time.Minute
 			if want.slow {
-				limit = 3 * time.Second
+				limit = 6 * time.Second
 			}
 			d := make(t)
 			if d.Name() == "" {
@@ -103,13 +104,37 @@ func refuted(t *testing.T, out fence.Outcome, allowed []fence.Result) {
 }
 
 func TestConform_Agent(t *testing.T) {
-	program := sham(t, "fence_sham")
 	build := map[behaviour]func(*testing.T) fence.Device{}
-	for b := range expected {
+	for b, mode := range map[behaviour]testenv.ShamMode{
+		behavesOK: testenv.ShamOK, behavesSlowly: testenv.ShamSlow, lies: testenv.ShamLie, fails: testenv.ShamFail,
+		cannotRead: testenv.ShamBlind, missing: testenv.ShamMissing,
+	} {
+		build[b] = func(t *testing.T) fence.Device {
+			power := testenv.NewShamPower(t, mode, nil)
+			power.Plug("db1", nil)
+			return plugged(t, power, "db1")
+		}
+	}
+	// What only an agent's exit statuses and hanging children can do.
+	program := sham(t, "fence_sham")
+	for _, b := range []behaviour{comesLate, misunderstands, hangs, hangsReading} {
 		build[b] = func(t *testing.T) fence.Device { return newRig(t, program, string(b)).agent }
 	}
-	build[missing] = func(t *testing.T) fence.Device { return newRig(t, "fence_that_nobody_installed", "ok").agent }
+	if len(build) != len(expected) {
+		t.Fatalf("%d behaviours are tried, want all %d", len(build), len(expected))
+	}
 	conform(t, fence.GradePower, build)
+}
+
+// plugged is an agent for one plug of the switch.
+func plugged(t *testing.T, power *testenv.ShamPower, plug string) *Agent {
+	t.Helper()
+	a, err := NewAgent(AgentOptions{Node: "db1", Program: power.Path(), Options: map[string]string{"plug": plug},
+		Observer: "db2", Poll: 20 * time.Millisecond, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 func TestAgent_Missing_NamesThePackage(t *testing.T) {

@@ -221,11 +221,35 @@ func TestSeal_PostmasterKilledBackendStillWrites_BackendFoundAndEnded(t *testing
 	}
 }
 
-func TestSeal_StoppedServerAndAgain_ReadBackAgainMarkerKept(t *testing.T) {
+// One stopped server for those that do not need it to run.
+func TestSeal_StoppedServer(t *testing.T) {
 	s := testenv.NewPair(t).Servers[0]
 	if err := s.Stop(t.Context(), demo.StopFast); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("again: read back, marker kept", func(t *testing.T) { sealedAgain(t, s) })
+	t.Run("late order of a lower epoch", func(t *testing.T) { lateOrder(t, s) })
+	t.Run("what cannot be read back", func(t *testing.T) { cannotBeReadBack(t, s) })
+	t.Run("as a device", func(t *testing.T) { sealerConforms(t, s) })
+}
+
+func sealerConforms(t *testing.T, s *demo.Server) {
+	conform(t, fence.GradeSealed, map[behaviour]func(*testing.T) fence.Device{
+		behavesOK: func(t *testing.T) fence.Device { return sealer(t, s) },
+		cannotRead: func(t *testing.T) fence.Device {
+			r := sealer(t, s)
+			r.Driver = mute{r.Driver}
+			return r
+		},
+		fails: func(t *testing.T) fence.Device {
+			r := sealer(t, s)
+			readOnly(t, filepath.Dir(r.Markers.(markerFile).path))
+			return r
+		},
+	})
+}
+
+func sealedAgain(t *testing.T, s *demo.Server) {
 	r := sealer(t, s)
 	first := mustSeal(t, r, s)
 	m1, err := r.Markers.Marker()
@@ -272,8 +296,15 @@ func hasSignal(t *testing.T, s *demo.Server) bool {
 	return sig.Standby
 }
 
-func TestSeal_StateDirectoryReadOnly_NotSealedAndServerNotStopped(t *testing.T) {
+// One running primary for those that must not touch it.
+func TestSeal_Refused_ServerNotStopped(t *testing.T) {
 	s := testenv.NewPair(t).Servers[0]
+	t.Run("state directory read-only", func(t *testing.T) { stateDirectoryReadOnly(t, s) })
+	t.Run("data directory read-only", func(t *testing.T) { dataDirectoryReadOnly(t, s) })
+	t.Run("order for other data", func(t *testing.T) { orderForOtherData(t, s) })
+}
+
+func stateDirectoryReadOnly(t *testing.T, s *demo.Server) {
 	r := sealer(t, s)
 	dir := filepath.Dir(r.Markers.(markerFile).path)
 	readOnly(t, dir)
@@ -302,8 +333,7 @@ func readOnly(t *testing.T, dir string) {
 	})
 }
 
-func TestSeal_DataDirectoryReadOnly_MarkerStaysServerNotStopped(t *testing.T) {
-	s := testenv.NewPair(t).Servers[0]
+func dataDirectoryReadOnly(t *testing.T, s *demo.Server) {
 	stillWrites(t, s) // its files exist before nothing new can be made
 	r := sealer(t, s)
 	readOnly(t, s.DataDir)
@@ -317,8 +347,7 @@ func TestSeal_DataDirectoryReadOnly_MarkerStaysServerNotStopped(t *testing.T) {
 	stillWrites(t, s)
 }
 
-func TestSeal_OrderThatIsNotForThisData_NothingChanged(t *testing.T) {
-	s := testenv.NewPair(t).Servers[0]
+func orderForOtherData(t *testing.T, s *demo.Server) {
 	for name, spoil := range map[string]func(*Sealer, *fence.Order){
 		"other node":              func(_ *Sealer, o *fence.Order) { o.Node = "db9" },
 		"revoked":                 func(_ *Sealer, o *fence.Order) { o.Revoked = true },
@@ -344,11 +373,7 @@ func TestSeal_OrderThatIsNotForThisData_NothingChanged(t *testing.T) {
 	stillWrites(t, s)
 }
 
-func TestSeal_LateOrderOfLowerEpoch_Refused(t *testing.T) {
-	s := testenv.NewPair(t).Servers[0]
-	if err := s.Stop(t.Context(), demo.StopFast); err != nil {
-		t.Fatal(err)
-	}
+func lateOrder(t *testing.T, s *demo.Server) {
 	r := sealer(t, s)
 	mustSeal(t, r, s)
 	late := orderFor(s)
@@ -392,11 +417,7 @@ func (mute) Status(context.Context) (pgctl.Status, error) {
 	return pgctl.Status{}, errors.New("no answer from the manager")
 }
 
-func TestSeal_WhatCannotBeReadBack_Unknown(t *testing.T) {
-	s := testenv.NewPair(t).Servers[0]
-	if err := s.Stop(t.Context(), demo.StopFast); err != nil {
-		t.Fatal(err)
-	}
+func cannotBeReadBack(t *testing.T, s *demo.Server) {
 	for want, spoil := range map[string]func(*Sealer){
 		"marker is gone":         func(r *Sealer) { r.Markers = forgetful{r.Markers.(markerFile)} },
 		"restarts by itself":     func(r *Sealer) { r.Driver = restless{r.Driver} },

@@ -25,8 +25,9 @@ func sham(t *testing.T, name string) string {
 	return testenv.CommandPath(t, name, "GORACE=atexit_sleep_ms=0")
 }
 
-// shamAgent speaks the protocol of fence-agents over a power switch that is a
-// file, and misbehaves as its option "behaviour" says.
+// shamAgent adds to testenv.ShamPower what that switch does not do: it notes how
+// it was called, and misbehaves in its exit statuses, its output and its
+// children, as its option "behaviour" says. Its power switch is a file.
 func shamAgent(actions string) int {
 	opt := map[string]string{}
 	lines := bufio.NewScanner(os.Stdin)
@@ -60,19 +61,14 @@ func shamNote(path string, opt map[string]string) {
 	if err != nil {
 		panic(err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // a lost note fails the test that reads it
 	fmt.Fprintf(f, "action=%s args=%q env=%q password=%q\n", opt["action"], os.Args[1:], os.Environ(), opt["password"])
 }
 
 func shamOff(opt map[string]string) int {
 	switch opt["behaviour"] {
-	case "lie":
-		fmt.Println("Success: Powered OFF")
 	case "hang":
 		shamHang(opt)
-	case "fail":
-		fmt.Println("Unable to connect/login to fencing device")
-		return 3
 	case "bad-arguments":
 		return 2
 	case "leak":
@@ -81,9 +77,6 @@ func shamOff(opt map[string]string) int {
 		fmt.Printf("login %s failed \x1b[31m%s\x1b[0m \x00%s\x7f%s ", word, word, word[:4], word[4:])
 		fmt.Print(strings.Repeat("x", outputBytes-70), strings.Repeat(word, 400))
 		return 3
-	case "slow":
-		// Success now, power gone at the third reading: what IPMI may do.
-		shamSet(opt, "3")
 	case "late-success":
 		shamSet(opt, "2")
 		fmt.Println("Failed: Timed out waiting to power OFF")
@@ -99,8 +92,6 @@ func shamStatus(opt map[string]string) int {
 	switch opt["behaviour"] {
 	case "bad-arguments":
 		return 2
-	case "status-fails":
-		return 8
 	case "status-hangs":
 		shamHang(opt)
 	}
