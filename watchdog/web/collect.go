@@ -1,0 +1,164 @@
+package web
+
+import (
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gestionale-fullstack/watchdog/replication"
+	"github.com/gestionale-fullstack/watchdog/watchdog/view"
+)
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	s := sink(ch)
+	v, limits := c.source.View()
+	status := c.source.Status()
+	c.self(s)
+	c.cluster(s, v, status)
+	for _, n := range v.Servers() {
+		server(s, v, limits, n)
+	}
+	for _, n := range status.Nodes {
+		s.bytes(receiveLag, n.ReceiveLagBytes, n.Node)
+		s.bytes(replayLag, n.ReplayLagBytes, n.Node)
+	}
+	c.probes(s, v.Reports[v.Self].Report, v.Reports[v.Self].Heard)
+	figures(s, c.source.Figures())
+}
+
+func (c *collector) self(s sink) {
+	s.put(buildInfo, 1, c.build.Version, c.build.Revision, c.build.GoVersion)
+	s.when(lastRound, c.source.Health().Round)
+}
+
+func (c *collector) cluster(s sink, v view.View, status view.Status) {
+	for _, state := range []string{view.StateHealthy, view.StateDegraded, view.StateCritical, view.StateUnknown} {
+		s.flag(clusterState, status.State == state, state)
+	}
+	if e := v.Epoch(); !e.Zero() {
+		s.put(epochNumber, float64(e.Number))
+	}
+	alive, gone := 0, 0
+	for _, n := range v.Nodes {
+		if h, ok := v.Reports[n.Name]; ok {
+			s.put(reportAge, h.Heard.Seconds(), n.Name)
+		}
+		switch {
+		case n.Name == v.Self:
+		case v.Alive[n.Name]:
+			alive++
+		default:
+			gone++
+		}
+	}
+	s.put(members, float64(alive), "alive")
+	s.put(members, float64(gone), "gone")
+	for _, severity := range alertSeverity {
+		n := 0
+		for _, o := range status.Open {
+			if o.Firing && o.Severity == severity {
+				n++
+			}
+		}
+		s.put(alertsFiring, float64(n), severity)
+	}
+}
+
+// server sends what all vantage points together say of one server.
+func server(s sink, v view.View, l view.Limits, node string) {
+	a := view.Appraise(v, l, node)
+	role := replication.RoleUnknown
+	switch {
+	case a.Standing == view.StandingPrimary && !a.ByWAL:
+		role = replication.RolePrimary
+	case a.Standing == view.StandingStandby:
+		role = replication.RoleStandby
+	}
+	if a.Standing != view.StandingUnknown {
+		s.flag(nodeUp, a.Standing != view.StandingBad, node)
+	}
+	for _, r := range []replication.Role{replication.RolePrimary, replication.RoleStandby, replication.RoleUnknown} {
+		s.flag(nodeRole, role == r, node, r.String())
+	}
+	if role == replication.RoleUnknown {
+		return
+	}
+	s.put(nodeTimeline, float64(a.Best.Timeline), node)
+	if role == replication.RolePrimary {
+		s.put(walWrite, float64(a.Best.Position), node)
+		return
+	}
+	s.put(walReceive, float64(a.Best.Position), node)
+	if st := a.Best.Status; st != nil && a.Best.StatusAge >= 0 && a.Best.StatusAge <= l.StatusFresh {
+		s.put(walReplay, float64(st.Replay), node)
+		s.flag(streaming, st.Receiver != nil && st.Receiver.Status == "streaming", node)
+	}
+}
+
+// probes sends how this node's own probes do.
+func (c *collector) probes(s sink, own view.Report, heard time.Duration) {
+	now := c.now()
+	send := func(node, probe string, ok bool, last time.Duration) {
+		s.flag(probeOK, ok, node, probe)
+		if last >= 0 {
+			s.when(probeLast, now.Add(-last-heard), node, probe)
+		}
+	}
+	for _, r := range own.Servers {
+		if r.Age >= 0 {
+			send(r.Node, "position", r.Answered >= 0 && r.Answered <= r.Age, r.Answered)
+		}
+		if r.StatusAge >= 0 {
+			s.when(probeLast, now.Add(-r.StatusAge-heard), r.Node, "sql")
+		}
+	}
+	for _, e := range own.Edges {
+		if e.Age >= 0 {
+			send(e.Node, "edge", e.OK, e.Answered)
+		}
+		if e.Answered >= 0 {
+			s.put(peerRTT, e.RTT.Seconds(), e.Node)
+			s.put(clockSkew, e.Skew.Seconds(), e.Node)
+		}
+	}
+	if a := own.App; a != nil && a.Age >= 0 {
+		last := view.Never
+		if a.OK {
+			last = a.Age
+		}
+		send(own.Node, "app", a.OK, last)
+	}
+	if own.Host.DataFreeBytes >= 0 && own.Host.DataTotalBytes > 0 {
+		s.put(fsAvail, float64(own.Host.DataFreeBytes), own.Node, "data")
+	}
+}
+
+func figures(s sink, f Figures) {
+	s.put(rejected, float64(f.RejectedReports))
+	s.flag(reloadOK, f.ReloadOK)
+	s.when(reloadedAt, f.ReloadedAt)
+	for _, name := range sortedKeys(f.Channels) {
+		c := f.Channels[name]
+		s.put(notified, float64(c.Sent), name)
+		s.put(notifyFailed, float64(c.Failed), name)
+		s.put(notifyQueued, float64(c.Queued), name)
+		s.when(notifyLast, c.LastSuccess, name)
+	}
+	for _, kind := range sortedKeys(f.Operations) {
+		o := f.Operations[kind]
+		s.put(opsStarted, float64(o.Started), kind)
+		s.put(opsFailed, float64(o.Failed), kind)
+		s.flag(opsRunning, o.Running, kind)
+	}
+}
+
+func sortedKeys[T any](m map[string]T) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
