@@ -116,7 +116,7 @@ func (s *stream) end(log *zap.Logger, err error) {
 		writeProblem(s.w, p, p.status())
 	default:
 		if !errors.Is(err, context.Canceled) {
-			log.Info("stream broken off", zap.Error(err))
+			log.Info("stream broken off", zap.NamedError("err", err))
 		}
 		panic(http.ErrAbortHandler) // net/http's way to cut a connection
 	}

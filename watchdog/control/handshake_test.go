@@ -170,3 +170,28 @@ func TestNode_SilentConnections_Bounded(t *testing.T) {
 		return err == nil, fmt.Sprint(err)
 	})
 }
+
+// A service that stops while it is called is not taken for one that refuses us.
+func TestNode_ClosedDuringHandshake_IsNotARefusedKey(t *testing.T) {
+	a, _ := pair(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	defer func() { _ = l.Close(); <-done }()
+	wantCertain(t, lock(t, a.client(t, "b", l.Addr().String())), control.PhaseDial)
+	if n := a.logs.Len(); n != 0 {
+		t.Errorf("logged %v", a.logs.All())
+	}
+}

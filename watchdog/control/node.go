@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -127,12 +129,17 @@ func (d *nodeDialer) greet(ctx context.Context, raw net.Conn) (net.Conn, error) 
 	return conn, nil
 }
 
-// turnedAway marks a failure after the connection stood. Running out of time is
-// not a refusal: the other end may be stopped or overloaded.
+// turnedAway marks a refusal by either end. Running out of time is none: the
+// other end may be stopped or overloaded.
 func (d *nodeDialer) turnedAway(err error) error {
-	if dialPhase(err) == PhaseDialTimeout {
+	switch {
+	case dialPhase(err) == PhaseDialTimeout:
 		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		// The other service stops or is full; who is refused gets an alert.
+		return fmt.Errorf("connection closed during the handshake: %w", err)
 	}
-	d.refused.warn("handshake with node refused", d.addr, zap.String("peer", d.peer), zap.Error(err))
+	d.refused.warn("handshake with node refused", d.addr, zap.String("peer", d.peer), zap.NamedError("err", err))
 	return &errHandshake{err: err}
 }

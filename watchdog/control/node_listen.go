@@ -131,7 +131,7 @@ func (c *nodeConn) complain(err error) {
 			zap.Stringer("key", unknown.Key), zap.Strings("pinned", unknown.Pins))
 		return
 	}
-	c.l.refused.warn("handshake on the node API failed", c.host, zap.Error(err))
+	c.l.refused.warn("handshake on the node API failed", c.host, zap.NamedError("err", err))
 }
 
 // Close gives the place back.

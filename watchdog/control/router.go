@@ -104,7 +104,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 func (r *Router) admit(w http.ResponseWriter, q *http.Request, path string) (Caller, string, error) {
 	by, err := peerOf(q.Context())
 	if err != nil {
-		r.log.Warn("caller refused", zap.String("call", q.URL.Path), zap.Error(err))
+		r.log.Warn("caller refused", zap.String("call", q.URL.Path), zap.NamedError("err", err))
 		writeProblem(w, Problem{V: 1, Exit: runbooks.ExitRefused, Gate: "caller", Reason: err.Error()}, http.StatusForbidden)
 		return Caller{}, "", err
 	}
@@ -189,7 +189,7 @@ func (r *Router) audit(q *http.Request, by Caller, acts bool, err error) {
 	}
 	fields := []zap.Field{zap.String("call", q.URL.Path), zap.Stringer("caller", by)}
 	if err != nil {
-		r.log.Info("call refused or failed", append(fields, zap.Error(err))...)
+		r.log.Info("call refused or failed", append(fields, zap.NamedError("err", err))...)
 		return
 	}
 	r.log.Info("call done", fields...)

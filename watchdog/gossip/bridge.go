@@ -187,7 +187,7 @@ type shape struct {
 
 func (b *bridge) log(log *zap.Logger, shapes map[string]*shape, l line) {
 	if l.once {
-		log.Log(l.level, l.text, zap.String("about", l.about))
+		log.Log(l.level, l.text, zap.String("remote", l.about))
 		return
 	}
 	key := shapeOf(l.text)

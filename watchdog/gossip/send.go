@@ -189,7 +189,7 @@ func (g *Gossip) rejoin(ctx context.Context, name, target string, first bool) {
 	case isWrongKey(err.Error()):
 		g.bridge.wrongKey(g.r.peers[name].Addr().String())
 	case first:
-		g.r.Log.Info("gossip member cannot be joined, trying on", zap.String("peer", name), zap.Error(last(err)))
+		g.r.Log.Info("gossip member cannot be joined, trying on", zap.String("peer", name), zap.NamedError("err", last(err)))
 	}
 }
 
