@@ -211,21 +211,9 @@ func (s *sealing) bound(m fence.Marker) error {
 	return nil
 }
 
-// limits leaves the polite phases out where nobody is left to hear them: the
-// backends of a killed postmaster take no shutdown request, and while it would
-// be waited for they acknowledge rows that a promotion loses.
-func (r *sealing) limits() pgctl.Limits {
-	held, err := pgdata.Holders(r.DataDir)
-	if servers := pgdata.Servers(held); err == nil && len(servers) > 0 && postmasterOf(servers) == 0 {
-		r.saw("%d server processes have outlived their postmaster", len(servers))
-		return pgctl.Limits{Kill: r.Limits.Kill}
-	}
-	return r.Limits
-}
-
 // stop ends the server and tells how.
 func (r *sealing) stop(ctx context.Context) error {
-	rep, err := pgctl.StopVerified(ctx, r.Driver, r.DataDir, r.limits())
+	rep, err := pgctl.StopVerified(ctx, r.Driver, r.DataDir, r.Limits)
 	for _, p := range rep.Phases {
 		note := ""
 		if p.Note != "" {
