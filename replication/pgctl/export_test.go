@@ -1,6 +1,7 @@
 package pgctl
 
 import (
+	"context"
 	"syscall"
 
 	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
@@ -27,3 +28,21 @@ func UnitStatus(text string) (Status, error) {
 	}
 	return u.status("test.service")
 }
+
+// Held is a process that the package holds on to.
+type Held struct{ h *handle }
+
+// Hold takes hold of one.
+func Hold(p pgdata.Process) (Held, error) {
+	h, err := hold(p)
+	return Held{h}, err
+}
+
+// Told says whether the kernel tells of its end, or it is polled for.
+func (h Held) Told() bool { return h.h.fd != nil }
+
+// Wait returns at its end.
+func (h Held) Wait(ctx context.Context) error { return h.h.wait(ctx) }
+
+// Close lets go of it.
+func (h Held) Close() { h.h.close() }

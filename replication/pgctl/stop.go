@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -14,43 +12,8 @@ import (
 	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
 )
 
-// Limits bound the phases of StopVerified, each for itself.
-type Limits struct {
-	Fast      time.Duration // sessions end, shutdown checkpoint
-	Immediate time.Duration // the postmaster kills its children after 5 s itself
-	Kill      time.Duration // only uninterruptible I/O keeps a killed process
-}
-
-// DefaultLimits fit a server of ordinary size: a shutdown checkpoint is bounded
-// by what shared_buffers holds.
-func DefaultLimits() Limits {
-	return Limits{Fast: 30 * time.Second, Immediate: 10 * time.Second, Kill: 10 * time.Second}
-}
-
 // tellLimit bounds telling a driver of a stop that it cannot do itself.
 const tellLimit = time.Second
-
-// Phase is one step of a stop.
-type Phase struct {
-	Name string        `json:"name"` // fast, immediate, kill
-	Took time.Duration `json:"took"`
-	Left int           `json:"left"`           // server processes that held the directory afterwards
-	Note string        `json:"note,omitempty"` // what went wrong, or why it was left out
-}
-
-// StopReport says what StopVerified did and saw.
-type StopReport struct {
-	Driver     string           `json:"driver"`
-	WasRunning bool             `json:"was_running"`
-	Phases     []Phase          `json:"phases,omitempty"`
-	Took       time.Duration    `json:"took"`
-	Killed     []pgdata.Process `json:"killed,omitempty"`     // ended by SIGKILL
-	Bystanders []pgdata.Process `json:"bystanders,omitempty"` // hold the directory and are no server: left alone
-	State      pgdata.State     `json:"state"`                // of the control file afterwards
-	Clean      bool             `json:"clean"`                // stopped in order
-	Removed    bool             `json:"removed_pid_file"`     // a stale postmaster.pid was removed
-	Proven     bool             `json:"proven"`               // no server process holds the directory; false with any error
-}
 
 // StopVerified stops the server of a data directory and proves it: the driver's
 // fast stop, then its immediate one, then SIGKILL of every server process that
@@ -293,30 +256,4 @@ func noteOf(errs []error) string {
 		return err.Error()
 	}
 	return ""
-}
-
-// removeStalePID removes a postmaster.pid that names no server of this
-// directory. The caller has proven that none holds it; here it is looked at once
-// more after reading the file, since a server enters the directory before it
-// writes that file.
-func removeStalePID(dir string) (bool, error) {
-	path := filepath.Join(dir, pgdata.PostmasterPID)
-	before, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read stale %s: %w", pgdata.PostmasterPID, err)
-	}
-	held, err := pgdata.Holders(dir)
-	if left := pgdata.Servers(held); len(left) > 0 || err != nil {
-		return false, heldBy(left, err)
-	}
-	if now, err := os.ReadFile(path); err != nil || string(now) != string(before) {
-		return false, nil // somebody else's now
-	}
-	if err := os.Remove(path); err != nil {
-		return false, fmt.Errorf("remove stale %s: %w", pgdata.PostmasterPID, err)
-	}
-	return true, syncDir(dir)
 }

@@ -295,3 +295,50 @@ func TestSignal_NumberGivenToAnotherProcess_IsNotSent(t *testing.T) {
 		t.Errorf("after its end: %v, want fs.ErrNotExist", err)
 	}
 }
+
+func TestWait_EndOfAnotherProcess_IsToldByTheKernel(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "read line")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := pgdata.ReadProcess(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	first, err := pgctl.Hold(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if err := first.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while it lives: %v, want the deadline", err)
+	}
+	second, err := pgctl.Hold(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if !second.Told() {
+		t.Log("no pidfd here: the end is polled for")
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- second.Wait(context.Background()) }()
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended: // before its status is asked for: a zombie has ended
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(limit):
+		t.Error("its end went unnoticed")
+	}
+	_ = cmd.Wait() // read fails at the end of its input: status 1
+}

@@ -2,8 +2,8 @@ package pgdata_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -154,6 +154,13 @@ func TestEndOfWAL_AfterKill_EqualsPgWaldump(t *testing.T) {
 	if _, err := pgdata.EndOfWAL(s.DataDir, 1, middle+8, 0); !errors.Is(err, pgdata.ErrNotBoundary) {
 		t.Errorf("from inside a record: %v, want ErrNotBoundary", err)
 	}
+	last := filepath.Join(s.DataDir, "pg_wal", segmentFile(1, uint64(whole.LSN)/(16<<20)))
+	if err := os.Rename(last, last+".partial"); err != nil {
+		t.Fatal(err)
+	}
+	if partial := end(t, s.DataDir, 1, 0); partial.LSN != whole.LSN || partial.Records != whole.Records {
+		t.Errorf("with the last segment named .partial: %+v", partial)
+	}
 	if _, err := pgdata.EndOfWAL(s.DataDir, 1, 0, 1<<20); err == nil {
 		t.Error("a wrong segment size was accepted")
 	}
@@ -214,21 +221,7 @@ func tear(t *testing.T, s *demo.Server, from, to replication.LSN) {
 }
 
 func segmentFile(tli uint32, number uint64) string {
-	var b [12]byte
-	binary.BigEndian.PutUint32(b[:], tli)
-	binary.BigEndian.PutUint32(b[4:], uint32(number/256))
-	binary.BigEndian.PutUint32(b[8:], uint32(number%256))
-	return strings.ToUpper(hexOf(b[:]))
-}
-
-func hexOf(b []byte) string {
-	const digits = "0123456789abcdef"
-	var out strings.Builder
-	for _, c := range b {
-		out.WriteByte(digits[c>>4])
-		out.WriteByte(digits[c&15])
-	}
-	return out.String()
+	return fmt.Sprintf("%08X%08X%08X", tli, number/256, number%256)
 }
 
 func TestEndOfWAL_TornTail_EndsBeforeTheTornRecord(t *testing.T) {
