@@ -14,6 +14,7 @@ import (
 // application answers as each path says.
 func application(t *testing.T) *httptest.Server {
 	t.Helper()
+	noLeaks(t)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ok", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"database":"up"}`)) })
 	mux.HandleFunc("/502", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })

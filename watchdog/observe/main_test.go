@@ -7,9 +7,19 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/gestionale-fullstack/watchdog/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// noLeaks checks when the test ends that it left no goroutine behind. Bubbles
+// need it not: they do not end while a goroutine of theirs lives.
+func noLeaks(t *testing.T) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before, testenv.IgnoreServers()) })
+}
 
 // box hands a value between the test and the loops.
 type box[T any] struct {
