@@ -73,23 +73,6 @@ func TestRunsInPlace(t *testing.T) {
 	}
 }
 
-func TestReachable_AClosedFolderOnTheWay_No(t *testing.T) {
-	dir := t.TempDir()
-	inner := filepath.Join(dir, "inner")
-	if err := os.Mkdir(inner, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if reachable(inner) {
-		t.Error("a folder below a closed one counts as reachable")
-	}
-	if !reachable("/") {
-		t.Error("the root folder does not count as reachable")
-	}
-}
-
 func TestCommandPath_RunsAsItsOwnProgram(t *testing.T) {
 	program := CommandPath(t, echoCommand, "GREETING=it's $HOME")
 	var out bytes.Buffer

@@ -123,33 +123,16 @@ func runForwarding(cmd *exec.Cmd) error {
 // handOverDir makes a folder of the owner's that he can reach. Its name is
 // short because paths of unix sockets grow below it.
 func handOverDir(owner demo.Owner) (string, error) {
-	base := os.TempDir()
-	if !reachable(base) {
-		base = "/tmp"
-	}
-	dir, err := os.MkdirTemp(base, "wdt-")
+	dir, err := owner.TempDir("wdt-")
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{"", "home", "tmp", "out", "out/gocoverdir"} {
+	for _, name := range []string{"home", "tmp", "out", "out/gocoverdir"} {
 		if err := owner.Mkdir(filepath.Join(dir, name)); err != nil {
 			return "", errors.Join(err, os.RemoveAll(dir))
 		}
 	}
 	return dir, nil
-}
-
-// reachable is true when every folder on the way may be entered by everybody.
-func reachable(dir string) bool {
-	for ; ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err != nil || info.Mode().Perm()&0o001 == 0 {
-			return false
-		}
-		if dir == filepath.Dir(dir) {
-			return true
-		}
-	}
 }
 
 // workingFolder is empty when the package's folder, which is the present one

@@ -32,7 +32,8 @@ var layers = []layer{
 	{"watchdog/config", append([]string{"replication/...", "fence/...", "watchdog/observe", "watchdog/gossip", "watchdog/web"}, values...), "the configuration knows option types, no running objects"},
 	{"watchdog/bootgate", []string{"replication", "replication/pgdata", "fence", "watchdog/state", "watchdog/control", "watchdog/view"}, "the gate gathers facts and applies an outcome; fence decides"},
 	{"watchdog", []string{"replication/...", "fence/...", "alerts/...", "runbooks/...", "backup/...", "watchdog/..."}, "the service wires what is below; arrows point down"},
-	{"cmd/watchdog", append([]string{"watchdog", "watchdog/bootgate", "watchdog/control", "watchdog/config", "watchdog/state", "replication/admin", "testenv/demo"}, values...), "commands parse, ask the service and print"},
+	// pgctl for the two commands that work without a service: gate and helper.
+	{"cmd/watchdog", append([]string{"watchdog", "watchdog/bootgate", "watchdog/control", "watchdog/config", "watchdog/state", "replication/admin", "replication/pgctl", "testenv/demo"}, values...), "commands parse, ask the service and print"},
 	{"packaging/...", append([]string{"watchdog/config"}, values...), "packaging ships files"},
 	{"testenv/demo", []string{"replication/...", "watchdog/config"}, "what ships inside the program stays small"},
 	{"testenv/...", []string{"..."}, "tests may import anything"},
@@ -63,7 +64,7 @@ var bans = []ban{
 	{"github.com/wneessen/...", []string{"alerts/..."}, "mail is a sink of alerts"},
 	{"net/smtp", nil, "we use go-mail"},
 	{"github.com/emersion/...", []string{"testenv/..."}, "a mail server is for tests and the demo"},
-	{"github.com/prometheus/...", []string{"watchdog", "watchdog/web"}, "the registry is handed down, counters come from snapshots"},
+	{"github.com/prometheus/...", []string{"cmd/watchdog", "watchdog", "watchdog/web"}, "the command makes the registry and hands it down"},
 	{"go.etcd.io/...", []string{"alerts/...", "watchdog/state", "watchdog"}, "one database file, opened by the service"},
 	{"os/exec", programs, "programs are started at the edges, with a context and a deadline"},
 	{"testing/...", []string{"testenv/..."}, "test code does not ship"},

@@ -108,6 +108,33 @@ func (o Owner) Environ() []string {
 	return env
 }
 
+// TempDir makes a new folder of the owner's that the owner can reach: a
+// temporary folder, or a clone, below a closed home is not.
+func (o Owner) TempDir(prefix string) (string, error) {
+	base := os.TempDir()
+	if o.Switch && !reachable(base) {
+		base = "/tmp"
+	}
+	dir, err := os.MkdirTemp(base, prefix)
+	if err != nil {
+		return "", fmt.Errorf("make temporary folder: %w", err)
+	}
+	return dir, o.give(dir)
+}
+
+// reachable is true when every folder on the way may be entered by everybody.
+func reachable(dir string) bool {
+	for ; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+	}
+}
+
 // Mkdir makes a folder, with its parents, that belongs to the owner alone.
 func (o Owner) Mkdir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

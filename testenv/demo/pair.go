@@ -104,8 +104,8 @@ func layOut(ctx context.Context, o Options) (*Pair, error) {
 func pairDir(user Owner, dir string) (string, error) {
 	if dir == "" {
 		var err error
-		if dir, err = os.MkdirTemp("", "wd-"); err != nil {
-			return "", fmt.Errorf("make folder of the pair: %w", err)
+		if dir, err = user.TempDir("wd-"); err != nil {
+			return "", err
 		}
 	}
 	dir, err := filepath.Abs(dir)

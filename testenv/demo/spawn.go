@@ -8,20 +8,37 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // child follows a postmaster that this process started, so that it is reaped.
-type child struct{ done chan struct{} }
+type child struct {
+	mu   sync.Mutex
+	done chan struct{} // closed when the newest one has been reaped; nil before the first
+}
+
+func (c *child) follow(done chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = done
+}
+
+func (c *child) newest() chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done
+}
 
 func (c *child) over() bool {
-	if c.done == nil {
+	done := c.newest()
+	if done == nil {
 		return false
 	}
 	select {
-	case <-c.done:
+	case <-done:
 		return true
 	default:
 		return false
@@ -30,8 +47,8 @@ func (c *child) over() bool {
 
 // join waits for the reaper's end; it is called when no process is left.
 func (c *child) join() {
-	if c.done != nil {
-		<-c.done
+	if done := c.newest(); done != nil {
+		<-done
 	}
 }
 
@@ -72,7 +89,7 @@ func (s *Server) spawn(args []string) error {
 		<-done
 		return fmt.Errorf("start %s: %w", s.Name, err)
 	}
-	s.child = child{done: done}
+	s.child.follow(done)
 	return nil
 }
 
