@@ -24,7 +24,7 @@ import (
 // fence the plan would need; empty when none.
 func (s *Service) gather(ctx context.Context, about string) runbooks.Facts {
 	f := runbooks.Facts{Cluster: s.cfg.Cluster, Self: s.cfg.Node, At: s.now(), RateBytes: s.rate.perSecond(),
-		Allowed: uint64(s.cfg.Loss.Allowed), ValidFor: s.cfg.Plan.ValidFor, Devices: map[string][]runbooks.DeviceFact{}}
+		Allowed: uint64(s.live.Load().Loss.Allowed), ValidFor: s.live.Load().Plan.ValidFor, Devices: map[string][]runbooks.DeviceFact{}}
 	own, err := s.store.Read()
 	if err != nil && !errors.Is(err, state.ErrAbsent) {
 		f.Faults = append(f.Faults, err.Error())

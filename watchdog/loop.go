@@ -101,7 +101,7 @@ func (s *Service) notify(state string) {
 // probed says whether the first round of probes is done: every server has been
 // looked at, or the grace is over.
 func (s *Service) probed() bool {
-	if s.now().Sub(s.started) > s.limits.Grace {
+	if s.now().Sub(s.started) > s.lim().Grace {
 		return true
 	}
 	for _, sr := range s.observer.Report().Servers {
@@ -126,7 +126,7 @@ func (s *Service) round() {
 	} else if err := s.gossip.Publish(b); err != nil {
 		s.log.Error("publish report", zap.Error(err))
 	}
-	conditions := append(view.Judge(v, s.limits, now), s.channelConditions()...)
+	conditions := append(view.Judge(v, s.lim(), now), s.channelConditions()...)
 	if id, known := s.clusterID(v); known {
 		s.engine.SetIdentity(id)
 	}
@@ -203,7 +203,7 @@ func (s *Service) onMember(m gossip.Member) {
 
 // peerView is what the alert engine needs to know of the other services.
 func (s *Service) peerView(v view.View) alerts.PeerView {
-	p := alerts.PeerView{Self: s.cfg.Node, Alive: liveNodes(v, s.limits.PeerSilence), Configured: s.cfg.NodeNames()}
+	p := alerts.PeerView{Self: s.cfg.Node, Alive: liveNodes(v, s.lim().PeerSilence), Configured: s.cfg.NodeNames()}
 	if !slices.Contains(p.Alive, p.Self) {
 		p.Alive = append(p.Alive, p.Self)
 	}

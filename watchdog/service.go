@@ -43,8 +43,6 @@ type Options struct {
 	// Failpoint is called at named points of an operation; test builds end the
 	// process there.
 	Failpoint func(point string)
-	// Reload reads the configuration again on SIGHUP.
-	Reload func() (*config.Config, error)
 }
 
 // Service is one running watchdog: one node's.
@@ -66,19 +64,20 @@ type Service struct {
 	observer *observe.Observer
 	gossip   *gossip.Gossip
 	engine   *alerts.Engine
-	limits   view.Limits
+	limits   atomic.Pointer[view.Limits] // replaced by a reload
 	rate     *rate
 
 	local *control.LocalServer
 	node  *control.NodeServer
 	web   *webPart // nil when it is switched off
 
-	rejected atomic.Uint64 // reports of peers that made no sense
+	rejected  atomic.Uint64                 // reports of peers that made no sense
+	live      atomic.Pointer[config.Config] // newest configuration, for what a reload may change
+	reloadErr error                         // guarded by mu
 
-	actMu  sync.Mutex // held while this node promotes or seals itself
-	poke   chan struct{}
-	undo   []func()
-	reload func() (*config.Config, error)
+	actMu sync.Mutex // held while this node promotes or seals itself
+	poke  chan struct{}
+	undo  []func()
 
 	mu       sync.Mutex
 	board    *view.Board
@@ -97,8 +96,11 @@ func New(o Options) (*Service, error) {
 		return nil, errors.New("make service: config, log, registry and clock are needed")
 	}
 	s := &Service{cfg: o.Config, log: o.Log, version: o.Version, boot: randomID(8), now: o.Now, started: o.Now(),
-		store: state.Open(o.Config.StateDir, o.Config.Node), limits: o.Config.Limits(), rate: &rate{},
-		poke: make(chan struct{}, 1), reload: o.Reload, notified: map[string][]string{}, lastLoop: o.Now()}
+		store: state.Open(o.Config.StateDir, o.Config.Node), rate: &rate{},
+		poke: make(chan struct{}, 1), notified: map[string][]string{}, lastLoop: o.Now()}
+	s.live.Store(o.Config)
+	l := o.Config.Limits()
+	s.limits.Store(&l)
 	if err := s.assemble(o); err != nil {
 		s.close()
 		return nil, err
@@ -153,7 +155,7 @@ func (s *Service) makeServer(o Options) error {
 	case config.DriverSystemd:
 		var p pgctl.Privileged = pgctl.InProcess{}
 		if path := s.cfg.Helper.Path(); path != "" {
-			p = pgctl.HelperClient{Path: path}
+			p = pgctl.HelperClient{Socket: path}
 		}
 		s.driver = pgctl.Systemd{Unit: s.cfg.Postgres.Unit, Privileged: p}
 	default:
@@ -344,5 +346,7 @@ func (s *Service) heard(node string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h, known := s.board.View(s.now()).Reports[node]
-	return known && h.Heard <= s.limits.PeerSilence
+	return known && h.Heard <= s.lim().PeerSilence
 }
+
+func (s *Service) lim() view.Limits { return *s.limits.Load() }

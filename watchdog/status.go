@@ -17,7 +17,7 @@ func (s *Service) Status() view.Status {
 }
 
 func (s *Service) buildStatus(v view.View, conditions []alerts.Condition, now time.Time) view.Status {
-	in := view.StatusInput{View: v, Limits: s.limits, At: now, Faults: s.ops.faults()}
+	in := view.StatusInput{View: v, Limits: s.lim(), At: now, Faults: s.ops.faults()}
 	if d, err := s.store.Read(); err == nil {
 		in.Adopted = !d.Epoch.Zero()
 	}

@@ -11,7 +11,7 @@ import (
 
 func newConfig(a *app) *cobra.Command {
 	return group(&cobra.Command{Use: "config", Short: "start, check and show the configuration"},
-		newConfigInit(a), newConfigCheck(a), newConfigShow(a))
+		newConfigInit(a), newConfigCheck(a), newConfigShow(a), newConfigInitDB(a))
 }
 
 func newConfigInit(a *app) *cobra.Command {

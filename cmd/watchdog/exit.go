@@ -92,7 +92,11 @@ func onlyRead(err error) error {
 // errorText gives the lines that a person sees: the reason, the rule that was
 // in the way, what to type next.
 func errorText(r *runbooks.Refusal) string {
-	s := "watchdog: " + clean(r.Reason) + "\n"
+	reason := clean(r.Reason)
+	if r.Exit == runbooks.ExitConfig {
+		reason = cleanLines(r.Reason) // findings in the configuration are local text with source lines
+	}
+	s := "watchdog: " + reason + "\n"
 	if name := ruleName(r); name != "" {
 		s += "rule: " + name + "\n"
 	}

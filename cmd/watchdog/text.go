@@ -29,6 +29,15 @@ func clean(s string) string {
 	}, s)
 }
 
+// cleanLines is clean for text whose lines are ours.
+func cleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = clean(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // style is how text may look.
 type style struct {
 	colour bool // colours, beside words and symbols

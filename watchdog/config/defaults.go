@@ -38,9 +38,9 @@ func Defaults() *Config {
 		Postgres: Postgres{
 			SocketDir: "/var/run/postgresql", Port: defaultPgPort, Database: "postgres",
 			SSLMode: "prefer", Driver: DriverSystemd, SlotPrefix: "watchdog_",
-			Monitor:     Login{User: "watchdog_monitor"},
+			Monitor:     Login{User: "watchdog_mon"},
 			Act:         Login{User: "watchdog_act"},
-			Replication: Login{User: "watchdog_replication"},
+			Replication: Login{User: "watchdog_repl"},
 		},
 		Probes: Probes{
 			Position: 500 * time.Millisecond, PositionDeadline: 500 * time.Millisecond,

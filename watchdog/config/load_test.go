@@ -83,7 +83,7 @@ func TestLoad_OneFileForBothNodes_OnlyNodeDiffers(t *testing.T) {
 	if got := c.Target("db2").Host; got != "/var/run/postgresql" {
 		t.Errorf("local target = %q, want the socket directory", got)
 	}
-	if got := c.Target("db1"); got.Host != "10.0.0.11" || got.Port != 5432 || got.User != "watchdog_monitor" {
+	if got := c.Target("db1"); got.Host != "10.0.0.11" || got.Port != 5432 || got.User != "watchdog_mon" {
 		t.Errorf("remote target = %+v", got)
 	}
 	if got := c.ActTarget(); got.User != "watchdog_act" || got.Host != "/var/run/postgresql" {
