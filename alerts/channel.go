@@ -7,6 +7,7 @@ type channel struct {
 	route Route
 	wake  chan struct{}
 	count ChannelMetrics
+	claim claim
 	fault error // nil while it works, as far as known
 	// refused are the recipients that were last refused for good, by target.
 	refused map[string]ChannelFault

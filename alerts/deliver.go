@@ -57,23 +57,15 @@ func (e *Engine) next(ch *channel) (*entry, time.Duration) {
 		return nil, idle
 	}
 	now := e.opt.Now()
-	var best *entry
-	var bestDue time.Time
-	for _, en := range e.spool {
-		if en.Channel != ch.route.Sink.Name() || e.blocked(en) {
-			continue
-		}
-		due := laterOf(e.due(en), now) // what is overdue is not more urgent than what is loud
-		if best == nil || en.before(best, due, bestDue) {
-			best, bestDue = en, due
-		}
-	}
-	switch {
-	case best == nil:
+	best, due := e.pick(ch, now)
+	if best == nil {
+		ch.claim = claim{}
 		return nil, idle
-	case bestDue.After(now):
-		return nil, bestDue.Sub(now)
 	}
+	if wait := e.claimNext(ch, best, due, now); wait > 0 {
+		return nil, wait
+	}
+	ch.claim = claim{best.id(), now}
 	best.Attempts++
 	if best.FirstTry.IsZero() {
 		best.FirstTry = now
@@ -84,6 +76,21 @@ func (e *Engine) next(ch *channel) (*entry, time.Duration) {
 	copied.Message.Node = e.peer.Self
 	copied.Message.Footer = e.compose.footer(best, e.peer, now)
 	return &copied, 0
+}
+
+// pick finds the entry to attempt first, and when it is due.
+func (e *Engine) pick(ch *channel, now time.Time) (*entry, time.Time) {
+	var best *entry
+	var bestDue time.Time
+	for _, en := range e.spool {
+		if en.Channel != ch.route.Sink.Name() || e.blocked(en) || e.claimed(en, now) {
+			continue
+		}
+		if due := e.due(en); best == nil || en.before(best, due, bestDue, now) {
+			best, bestDue = en, due
+		}
+	}
+	return best, bestDue
 }
 
 // blocked keeps the order of one incident for one recipient: its end is not told
@@ -107,7 +114,7 @@ func (e *Engine) attempt(ctx context.Context, ch *channel, en *entry) {
 		d.Err = fmt.Errorf("send through %s: outcome %s without a reason", en.Channel, d.Outcome)
 	}
 	if ctx.Err() != nil && d.Outcome != OutcomeDelivered {
-		return // the service stops; the message is in the spool
+		return // the service stops; the message stays in the spool
 	}
 	for _, tell := range e.settle(ch, en, d) {
 		tell()
@@ -120,6 +127,7 @@ func (e *Engine) settle(ch *channel, en *entry, d Delivery) []func() {
 	defer e.mu.Unlock()
 	now := e.opt.Now()
 	id := en.id()
+	ch.claim = claim{}
 	if d.Outcome == OutcomeDelivered {
 		ch.delivered(en.Target, now)
 		e.markDelivered(en)

@@ -20,16 +20,17 @@ type Engine struct {
 	log     *zap.Logger
 	compose composer
 
-	mu        sync.Mutex
-	keyFrom   string // Options.Identity, or what SetIdentity gave
-	incidents map[string]*Incident
-	spool     map[string]*entry
-	dirty     changes
-	channels  map[string]*channel
-	peer      PeerView
-	start     time.Time // of the first round; zero before it
-	storeErr  error     // as last logged
-	overflow  bool      // too many conditions, as last logged
+	mu         sync.Mutex
+	keyFrom    string // Options.Identity, or what SetIdentity gave
+	incidents  map[string]*Incident
+	spool      map[string]*entry
+	dirty      changes
+	channels   map[string]*channel
+	peer       PeerView
+	peerClaims map[string]time.Time // since when each has been standing
+	start      time.Time            // of the first round; zero before it
+	storeErr   error                // as last logged
+	overflow   bool                 // too many conditions, as last logged
 }
 
 // NewEngine reads the store and builds an engine that waits for its first
@@ -88,6 +89,7 @@ func (e *Engine) Observe(now time.Time, conditions []Condition, peer PeerView) (
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.beginRound(now, peer)
+	e.hearClaims(peer.Notified, now)
 	marks := parseMarks(peer.Notified)
 	e.adoptMarks(marks)
 	r := e.round(conditions, now)
@@ -126,11 +128,18 @@ func (e *Engine) beginRound(now time.Time, peer PeerView) {
 // adoptMarks takes over what peers have told, so that it counts after they are
 // gone and is gossiped by us as well.
 func (e *Engine) adoptMarks(marks peerMarks) {
+	if len(marks) == 0 {
+		return
+	}
 	for id, in := range e.incidents {
-		if in.Key == "" {
-			continue
+		key := in.Key
+		if in.State.waiting() { // a peer may tell it within our hold
+			key = NewKey(e.keyFrom, in.Condition.Code, in.Condition.Subject)
 		}
-		for _, m := range marks[in.Key.short()] {
+		for _, m := range marks[key.short()] {
+			if in.Key != key { // first opening, or another identity since
+				in.Key, in.Instance, in.Told = key, 0, nil
+			}
 			if e.adoptMark(in, m) {
 				e.dirty.incidents[id] = in
 			}
@@ -207,8 +216,9 @@ func (e *Engine) flush() error {
 	return err
 }
 
-// Notified gives the marks that this service must gossip: incidents that are
-// open first, then the ones that ended last, at most 64.
+// Notified gives the marks that this service must gossip: attempts under way,
+// then what was told of incidents that are open, then of the ones that ended
+// last, at most 64.
 func (e *Engine) Notified() []string {
 	const limit = 64
 	e.mu.Lock()
@@ -228,7 +238,7 @@ func (e *Engine) Notified() []string {
 		}
 		return b.FiredAt.Compare(a.FiredAt)
 	})
-	var out []string
+	out := e.claims()
 	for _, in := range known {
 		for _, m := range e.marks(in) {
 			if len(out) == limit {

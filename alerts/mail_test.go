@@ -188,9 +188,13 @@ func TestMail_Stalls_EndWithTheContext(t *testing.T) {
 			server.set(func(s *mailServer) { set(s, func() { close(stalled); <-release }) })
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan Delivery)
-			sink := server.sink(t, nil)
+			sink := server.sink(t, func(o *MailOptions) { o.Timeout = time.Hour })
 			go func() { result <- sink.Send(ctx, sampleMessage(), ann) }()
-			<-stalled
+			select {
+			case <-stalled:
+			case d := <-result:
+				t.Fatalf("the attempt ended before the stall: %v", d.Err)
+			}
 			cancel()
 			d := <-result
 			close(release)

@@ -194,3 +194,99 @@ func TestPair_Partitioned_BothSendTheSameIdentity(t *testing.T) {
 		p.b.halt()
 	})
 }
+
+func TestPair_ToldWithinOurHold_SenderDies_NotToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		p := newPair(t, sink, nil)
+		c := []Condition{noPrimary()}
+		p.watch(5*time.Second, c, nil)
+		p.watch(12*time.Second, c, c) // told by the first while pending at the second
+		p.a.halt()
+		p.b.watch(time.Minute, noPrimary())
+		wantTold(t, sink.told(), "firing NoPrimary ann@example.org")
+		p.b.watch(time.Minute)
+		wantTold(t, sink.told(), "firing NoPrimary ann@example.org", "resolved NoPrimary ann@example.org")
+		p.b.halt()
+	})
+}
+
+func TestPair_EndOfAnOpeningWasRefused_NextOneIsToldByTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		p := newPair(t, sink, nil)
+		c := []Condition{noPrimary()}
+		p.watch(30*time.Second, c, nil)
+		sink.answer(fails(Delivery{Outcome: OutcomePermanent}))
+		p.watch(time.Minute, nil, nil)
+		sink.answer(nil)
+		p.watch(time.Minute, nil, c)
+		wantTold(t, sink.told(), "firing NoPrimary ann@example.org", "firing NoPrimary ann@example.org")
+		p.a.halt()
+		p.b.halt()
+	})
+}
+
+func TestPair_HealsWhileBothAreOpen_OneThreadAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		p := newPair(t, sink, nil)
+		for range 3 { // cut off, the first sees openings that the other does not
+			p.a.watch(20*time.Second, noPrimary())
+			p.a.watch(40 * time.Second)
+		}
+		p.a.watch(20*time.Second, noPrimary())
+		p.b.watch(20*time.Second, noPrimary())
+		c := []Condition{noPrimary()}
+		p.watch(10*time.Second, c, c)
+		a, errA := p.a.engine.Find(CodeNoPrimary, "pair")
+		b, errB := p.b.engine.Find(CodeNoPrimary, "pair")
+		if errA != nil || errB != nil || a.Instance != 4 || b.Instance != 4 {
+			t.Errorf("openings %d (%v) and %d (%v), want 4 on both", a.Instance, errA, b.Instance, errB)
+		}
+		before := len(sink.all())
+		p.watch(time.Minute, nil, nil)
+		if got := sink.told()[before:]; len(got) != 1 {
+			t.Errorf("told %v of the end, want it once", got)
+		}
+		p.a.halt()
+		p.b.halt()
+	})
+}
+
+func TestPair_SlowServer_OtherDoesNotTakeOverAnAttemptUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		p := newPair(t, sink, nil)
+		sink.answer(func(context.Context, Message, Recipient) Delivery {
+			time.Sleep(25 * time.Second) // takes it, slowly
+			return Delivery{Outcome: OutcomeDelivered}
+		})
+		c := []Condition{noPrimary()}
+		p.watch(2*time.Minute, c, c)
+		wantTold(t, sink.told(), "firing NoPrimary ann@example.org")
+		p.a.halt()
+		p.b.halt()
+	})
+}
+
+func TestPair_ClaimThatNeverEnds_IsIgnoredAfterItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		n := newNode(t, "node-a", sink, nil)
+		en := &entry{Message: Message{Key: NewKey("7300000000000000001", CodeNoPrimary, "pair")},
+			Stage: stageOf(1, EventFiring), Target: targetOf("mail", "ann@example.org")}
+		stuck := PeerView{Alive: []string{"node-a", "node-b"}, Notified: []string{claimMark(en)}}
+		for range 2 * 40 {
+			n.observe(stuck, noPrimary())
+			time.Sleep(500 * time.Millisecond)
+		}
+		wantTold(t, sink.told())
+		for range 2 * 25 {
+			n.observe(stuck, noPrimary())
+			time.Sleep(500 * time.Millisecond)
+		}
+		wantTold(t, sink.told(), "firing NoPrimary ann@example.org")
+		n.halt()
+	})
+}

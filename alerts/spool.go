@@ -24,16 +24,16 @@ func (e *entry) id() string {
 	return mark{key: e.Message.Key.short(), stage: e.Stage, target: e.Target}.String()
 }
 
-// before orders entries of one channel: what is due earlier first, then the
-// louder, then the older.
-func (e *entry) before(o *entry, due, otherDue time.Time) bool {
+// before orders entries of one channel. Among those that are due the louder goes
+// first, then the one that has waited longest, so that a retry that comes soon
+// does not overtake a first attempt.
+func (e *entry) before(o *entry, due, otherDue, now time.Time) bool {
+	bothDue := !due.After(now) && !otherDue.After(now)
 	switch {
+	case bothDue && e.Message.Severity != o.Message.Severity:
+		return e.Message.Severity > o.Message.Severity
 	case !due.Equal(otherDue):
 		return due.Before(otherDue)
-	case e.Message.Severity != o.Message.Severity:
-		return e.Message.Severity > o.Message.Severity
-	case !e.Queued.Equal(o.Queued):
-		return e.Queued.Before(o.Queued)
 	default:
 		return e.id() < o.id()
 	}
