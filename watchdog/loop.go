@@ -75,6 +75,9 @@ func (s *Service) loop(ctx context.Context) {
 		s.round()
 		if !ready && s.probed() {
 			ready = true
+			s.mu.Lock()
+			s.ready = true
+			s.mu.Unlock()
 			s.notify(daemon.SdNotifyReady)
 		}
 		s.notify(daemon.SdNotifyWatchdog)
@@ -137,7 +140,6 @@ func (s *Service) round() {
 	s.mu.Lock()
 	s.status, s.open, s.lastLoop = st, conditions, now
 	s.mu.Unlock()
-	s.afterRound(v, st)
 }
 
 // report is what the probes saw, with what only the service knows.

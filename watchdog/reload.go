@@ -19,11 +19,9 @@ func (s *Service) Reload(next *config.Config) error {
 		return fmt.Errorf("these need a restart of the service: %s", strings.Join(names, "; "))
 	}
 	limits := next.Limits()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.limits.Store(&limits)
-	s.reloadErr = nil
 	s.live.Store(next)
+	s.reloaded(s.now())
 	return nil
 }
 

@@ -17,10 +17,8 @@ import (
 
 	"github.com/gestionale-fullstack/watchdog/alerts"
 	"github.com/gestionale-fullstack/watchdog/fence"
-	"github.com/gestionale-fullstack/watchdog/fence/device"
 	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/replication/pgctl"
-	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
 	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/watchdog/config"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
@@ -74,6 +72,10 @@ type Service struct {
 	rejected  atomic.Uint64                 // reports of peers that made no sense
 	live      atomic.Pointer[config.Config] // newest configuration, for what a reload may change
 	reloadErr error                         // guarded by mu
+	// reloadedAt is when the configuration was last read and applied; ready
+	// that the first probes are done. Both guarded by mu.
+	reloadedAt time.Time
+	ready      bool
 
 	actMu sync.Mutex // held while this node promotes or seals itself
 	poke  chan struct{}
@@ -97,7 +99,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{cfg: o.Config, log: o.Log, version: o.Version, boot: randomID(8), now: o.Now, started: o.Now(),
 		store: state.Open(o.Config.StateDir, o.Config.Node), rate: &rate{},
-		poke: make(chan struct{}, 1), notified: map[string][]string{}, lastLoop: o.Now()}
+		poke: make(chan struct{}, 1), notified: map[string][]string{}, lastLoop: o.Now(), reloadedAt: o.Now()}
 	s.live.Store(o.Config)
 	l := o.Config.Limits()
 	s.limits.Store(&l)
@@ -167,21 +169,6 @@ func (s *Service) makeServer(o Options) error {
 	}
 	s.sealer = &sealer{s: s}
 	return nil
-}
-
-// sealer builds the local seal anew each time: the system identifier that it
-// insists on is what the state knows at that moment.
-type sealer struct{ s *Service }
-
-// Seal seals this node under the order.
-func (x *sealer) Seal(ctx context.Context, o fence.Order) fence.Outcome {
-	d, err := x.s.store.Read()
-	if err != nil {
-		return fence.Outcome{Node: x.s.cfg.Node, Device: "local", Result: fence.ResultNotDone, Problem: err.Error()}
-	}
-	seal := &device.Sealer{Node: x.s.cfg.Node, DataDir: x.s.cfg.Postgres.DataDir, SystemID: d.SystemID, Driver: x.s.driver,
-		Markers: x.s.store, Limits: pgctl.DefaultLimits(), Now: x.s.now, Log: x.s.log}
-	return seal.Seal(ctx, o)
 }
 
 // makeControl opens both control servers and the clients to the other nodes.
@@ -295,50 +282,6 @@ func (s *Service) wake() {
 	case s.poke <- struct{}{}:
 	default:
 	}
-}
-
-// host lets an operation start the own PostgreSQL and bind its state.
-type host Service
-
-// Start implements runbooks.Host: through the driver, whose command is the gate.
-func (h *host) Start(ctx context.Context) error {
-	s := (*Service)(h)
-	if err := s.driver.Start(ctx); err != nil {
-		return err
-	}
-	t := time.NewTicker(100 * time.Millisecond)
-	defer t.Stop()
-	for {
-		if _, err := s.server.InRecovery(ctx); err == nil {
-			return nil
-		} else if ctx.Err() != nil {
-			return fmt.Errorf("wait until PostgreSQL answers: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-	}
-}
-
-// Bind implements runbooks.Host.
-func (h *host) Bind(context.Context) error { return (*Service)(h).bind() }
-
-// systemID reads the identifier of the own data directory.
-func (s *Service) systemID() (replication.SystemID, bool) {
-	if s.cfg.Self().Witness {
-		return 0, false
-	}
-	c, err := pgdata.ReadControl(s.cfg.Postgres.DataDir)
-	return c.SystemID, err == nil
-}
-
-func (s *Service) bootRecord() fence.BootRecord {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return fence.BootRecord{At: time.Now()}
-	}
-	return fence.BootRecord{KernelBootID: strings.TrimSpace(string(b)), At: time.Now()}
 }
 
 // heard says whether a node's service was heard of lately.
