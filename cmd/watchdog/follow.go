@@ -76,7 +76,11 @@ func (a *app) follow(ctx context.Context, f *follower) error {
 	lost := a.now()
 	for {
 		var ended error
-		err := a.followOnce(ctx, f, &ended, &lost)
+		before, began := f.seen, a.now()
+		err := a.followOnce(ctx, f, &ended)
+		if f.seen > before || lived(err, a.now().Sub(began)) {
+			lost = a.now()
+		}
 		if errors.Is(err, errEnd) {
 			return ended
 		}
@@ -103,6 +107,15 @@ func (f *follower) detached(reason string) error {
 	return refuse(runbooks.ExitUnknown, "", "watchdog ops follow "+f.id, "%s", reason)
 }
 
+// lived reports whether a stream was up for a while before it was lost. One
+// that is cut as soon as it has repeated its past is no sign of life, or the
+// search for it would never end.
+func lived(err error, d time.Duration) bool {
+	var u *control.Unreachable
+	cut := err == nil || errors.As(err, &u) && u.Phase == control.PhaseBrokenAnswer
+	return cut && d >= 4*lostPause
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -112,14 +125,13 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (a *app) followOnce(ctx context.Context, f *follower, ended *error, lost *time.Time) error {
+func (a *app) followOnce(ctx context.Context, f *follower, ended *error) error {
 	c, err := a.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	return c.Follow(ctx, f.id, func(r runbooks.Record) error {
-		*lost = a.now()
 		if r.Seq <= f.seen { // told before the stream was lost
 			_, _ = f.note(r)
 			return nil
