@@ -25,7 +25,7 @@ func parseMail(t *testing.T, raw string) (*netmail.Message, string) {
 	if err != nil {
 		t.Fatalf("read mail: %v\n%s", err, raw)
 	}
-	var r io.Reader = msg.Body
+	r := msg.Body
 	if msg.Header.Get("Content-Transfer-Encoding") == "quoted-printable" {
 		r = quotedprintable.NewReader(r)
 	}

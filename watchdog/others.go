@@ -21,8 +21,7 @@ const (
 
 // others reaches the other nodes over the control API.
 type others struct {
-	clients   map[string]*control.Client
-	witnesses map[string]bool
+	clients map[string]*control.Client
 }
 
 // Names implements runbooks.Others.

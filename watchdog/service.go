@@ -85,10 +85,8 @@ type Service struct {
 	board    *view.Board
 	status   view.Status
 	open     []alerts.Condition
-	seq      uint64
 	notified map[string][]string // marks of the other services, by node
 	lastLoop time.Time
-	stopping bool
 }
 
 // New wires a service. Nothing is watched yet; Run does that. On an error

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -98,7 +99,8 @@ type errTakenBack struct{ exitCode }
 // abortedWell turns "closed as not done" into success: that is what an abort
 // is for.
 func abortedWell(err error) error {
-	if _, ok := err.(errTakenBack); ok {
+	var back errTakenBack
+	if errors.As(err, &back) {
 		return nil
 	}
 	return err

@@ -1,8 +1,3 @@
-//go:build testscript
-
-// The tag goes when go.mod requires golang.org/x/tools, whose txtar package
-// testscript imports.
-
 package main
 
 import (

@@ -16,7 +16,7 @@ import (
 // as the loss must be enough when it is typed.
 func TestBytesText_TypedBack_IsNeverLess(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.Uint64Max(1 << 62).Draw(t, "bytes")
+		n := rapid.Uint64Max(1<<62).Draw(t, "bytes")
 		got, err := config.ParseSize(bytesText(n))
 		if err != nil || uint64(got) < n {
 			t.Fatalf("bytesText(%d) = %q, read back as %d, %v", n, bytesText(n), got, err)

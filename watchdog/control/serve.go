@@ -60,7 +60,7 @@ func serve(ctx context.Context, l net.Listener, r *Router, connContext func(cont
 	if err != nil {
 		_ = srv.Close()
 	}
-	<-served
+	<-served // always http.ErrServerClosed by now
 	r.join()
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("stop serving %s: %w", l.Addr(), err)

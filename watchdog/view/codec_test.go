@@ -139,7 +139,7 @@ func TestDecode_TextsCannotDriveATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []string{got.Servers[0].Detail, got.StateFault, got.Servers[0].Status.Settings["a b"]} {
-		if strings.ContainsAny(s, "\x1b\x07\x9b\u202e\u2028\r\x00") || len(s) > 512 {
+		if strings.ContainsAny(s, "\x1b\x07\u202e\u2028\r\x00") || strings.Contains(s, "\x9b") || len(s) > 512 {
 			t.Errorf("%d bytes: %q", len(s), s)
 		}
 	}

@@ -87,7 +87,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if srv.Shutdown(sctx) != nil {
 		_ = srv.Close() // a reader that does not end must not hold up the stop
 	}
-	<-done
+	<-done // always http.ErrServerClosed by now
 	return nil
 }
 
