@@ -95,10 +95,25 @@ func (s *Server) Stop(ctx context.Context, mode StopMode) error {
 func (s *Server) Kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
+	postmaster := s.Pid()
 	if err := killAll(ctx, s.DataDir); err != nil {
 		return err
 	}
 	s.child.join()
+	return awaitReaped(ctx, postmaster)
+}
+
+// awaitReaped waits until a killed process is no zombie any more: the next
+// postmaster would take it for a living owner of postmaster.pid, which no
+// power cut leaves behind.
+func awaitReaped(ctx context.Context, pid int) error {
+	if pid == 0 {
+		return nil
+	}
+	err := poll(ctx, 5*time.Millisecond, func() (bool, error) { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), nil })
+	if err != nil {
+		return fmt.Errorf("wait until process %d is reaped: %w", pid, err)
+	}
 	return nil
 }
 
