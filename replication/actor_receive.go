@@ -89,6 +89,16 @@ func (a *Actor) RestoreReceiving(ctx context.Context, r Receiving) error {
 	})
 }
 
+// Streaming reports whether a walreceiver streams now (pg_stat_wal_receiver).
+// That WAL still comes in proves that the upstream lives.
+func (a *Actor) Streaming(ctx context.Context) (bool, error) {
+	s, err := a.row(ctx, "read walreceiver", 1, "SELECT count(*) > 0 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
+	if err != nil {
+		return false, err
+	}
+	return s.bool(), s.err
+}
+
 // WaitReplayed waits until the standby has replayed up to lsn. It fails at
 // once when replay is paused, because then it would wait for ever.
 func (a *Actor) WaitReplayed(ctx context.Context, lsn LSN) error {

@@ -3,6 +3,7 @@ package runbooks
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/replication"
@@ -139,7 +140,7 @@ func (d Deps) freezeStep(o *Operation) Step {
 func (d Deps) promoteStep(o *Operation) Step {
 	return Step{
 		Sticky: true,
-		Act: func(ctx context.Context, _ *Scribe) error {
+		Act: func(ctx context.Context, s *Scribe) error {
 			unlock := d.Exclusive()
 			defer unlock()
 			i, err := d.token(o)
@@ -157,6 +158,9 @@ func (d Deps) promoteStep(o *Operation) Step {
 			if err != nil || !in {
 				return err // out of recovery already: a resume after the act
 			}
+			if err := d.reprove(ctx, s, o, i); err != nil {
+				return err
+			}
 			return d.Promoted.Promote(ctx)
 		},
 		Verify: func(ctx context.Context) error {
@@ -167,6 +171,29 @@ func (d Deps) promoteStep(o *Operation) Step {
 			return err
 		},
 	}
+}
+
+// proofLasts is how old the proof of a fence may be when pg_promote is called.
+// The steps in between take a second; a service that slept, or an operation that
+// was resumed, has to read the proof again (DESIGN rule 6).
+const proofLasts = time.Minute
+
+// reprove reads the proof of the fence again when it has grown old: fencing a
+// fenced node only verifies it. A release that needed no fence asks the other
+// node again.
+func (d Deps) reprove(ctx context.Context, s *Scribe, o *Operation, i fence.Intent) error {
+	if age := d.Now().Sub(o.provenAt()); age >= 0 && age < proofLasts {
+		return nil
+	}
+	if o.Plan.Fence.Node == "" {
+		return d.proveOther(ctx, s, o, otherOf(o))
+	}
+	order := fence.Order{Operation: o.ID, Node: o.Plan.Fence.Node, Issuer: d.Self, Epoch: i.Epoch, By: o.Request.By, IssuedAt: d.Now()}
+	out := d.Fencer.Fence(ctx, order, statedBy(o, order.Node))
+	if err := s.Fence(out); err != nil {
+		return err
+	}
+	return judgeFence(o, out)
 }
 
 func (d Deps) verifyStep(o *Operation) Step {

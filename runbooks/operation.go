@@ -105,6 +105,15 @@ func (o *Operation) FenceOutcome() *fence.Outcome {
 	return r.Fence
 }
 
+// provenAt is when the fence was last proven, or the other node last proved what
+// it is; zero when never.
+func (o *Operation) provenAt() time.Time {
+	r, _ := o.newest(func(r Record) bool {
+		return (r.Fence != nil && r.Fence.Result == fence.ResultDone) || (r.Type == RecordOutcome && r.Step == StepProof && r.Result == fence.ResultDone)
+	})
+	return r.At
+}
+
 // Done says whether the step's outcome was journaled as done.
 func (o *Operation) Done(step string) bool {
 	_, done := o.newest(func(r Record) bool {

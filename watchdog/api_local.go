@@ -25,15 +25,14 @@ func (s *Service) localAPI(r *control.Router) {
 		req.By = by.String()
 		return s.start(ctx, req, true)
 	})
-	control.Handle(r, control.ListOps, func(context.Context, control.Caller, string, control.None) (control.OperationList, error) {
-		return s.ops.list(), nil
+	control.Handle(r, control.ListOps, func(ctx context.Context, _ control.Caller, _ string, _ control.None) (control.OperationList, error) {
+		return s.allOps(ctx), nil
 	})
-	control.Handle(r, control.ShowOp, func(_ context.Context, _ control.Caller, id string, _ control.None) (control.Records, error) {
-		op, err := s.ops.find(id)
-		if err != nil {
-			return control.Records{}, err
+	control.Handle(r, control.ShowOp, func(ctx context.Context, _ control.Caller, id string, _ control.None) (control.Records, error) {
+		if owner := s.ownerOf(id); owner != s.cfg.Node {
+			return call(ctx, s.others, owner, control.NodeShowOp, id, control.None{})
 		}
-		return control.Records{Records: op.Records(0)}, nil
+		return s.ops.show(id)
 	})
 	control.Handle(r, control.ResumeOp, func(ctx context.Context, by control.Caller, id string, req runbooks.Request) (control.Started, error) {
 		req.By = by.String()
@@ -246,6 +245,30 @@ func (s *Service) follow(ctx context.Context, id string, send func(runbooks.Reco
 		return s.ops.follow(ctx, id, send) // says that it is not known
 	}
 	return c.Follow(ctx, id, send)
+}
+
+// allOps gives the operations of this node and of every node that answers,
+// newest first: who asks what happened does not know which node it ran on.
+func (s *Service) allOps(ctx context.Context) control.OperationList {
+	all := s.ops.list()
+	ctx, cancel := context.WithTimeout(ctx, factLimit)
+	defer cancel()
+	for _, node := range s.others.Names() {
+		if theirs, err := call(ctx, s.others, node, control.NodeOps, "", control.None{}); err == nil {
+			all.Operations = append(all.Operations, theirs.Operations...)
+		}
+	}
+	slices.SortStableFunc(all.Operations, func(a, b control.OperationLine) int { return b.At.Compare(a.At) })
+	return all
+}
+
+// show gives the journal of one operation of this node.
+func (o *ops) show(id string) (control.Records, error) {
+	op, err := o.find(id)
+	if err != nil {
+		return control.Records{}, err
+	}
+	return control.Records{Records: op.Records(0)}, nil
 }
 
 // list gives every operation of this node's journal, newest first.

@@ -36,6 +36,12 @@ func (s *Service) nodeAPI(r *control.Router) {
 	control.Handle(r, control.NodeEndOfWAL, func(_ context.Context, _ control.Caller, _ string, q control.WALQuestion) (fence.EndOfWAL, error) {
 		return s.endOfWAL(q.From)
 	})
+	control.Handle(r, control.NodeOps, func(context.Context, control.Caller, string, control.None) (control.OperationList, error) {
+		return s.ops.list(), nil
+	})
+	control.Handle(r, control.NodeShowOp, func(_ context.Context, _ control.Caller, id string, _ control.None) (control.Records, error) {
+		return s.ops.show(id)
+	})
 	control.Handle(r, control.NodeForward, func(ctx context.Context, by control.Caller, _ string, f control.Forwarded) (control.Answer, error) {
 		return s.forwarded(ctx, by, f)
 	})

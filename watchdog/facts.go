@@ -125,6 +125,9 @@ func (s *Service) refresh(ctx context.Context, n *runbooks.NodeFacts) {
 	}
 	fresh := *n.Status
 	fresh.InRecovery = in
+	if on, err := s.server.streaming(ctx); err == nil && !on {
+		n.Advanced = -1 // whatever came in, came in before the stream broke
+	}
 	if got, replayed, err := s.server.Positions(ctx); err == nil && in {
 		fresh.Receive, fresh.Replay = got, replayed
 	}

@@ -148,6 +148,7 @@ func (s *Service) report(stopping bool) view.Report {
 	d, err := s.store.Read()
 	switch {
 	case err == nil || errors.Is(err, state.ErrAbsent):
+		d.Closed = nil // only the owner of an intent is asked for it, and directly
 		r.Durable = &d
 	default:
 		r.StateFault = err.Error()

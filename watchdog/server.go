@@ -51,6 +51,15 @@ func (s *server) Positions(ctx context.Context) (received, replayed replication.
 	return received, replayed, err
 }
 
+// streaming says whether WAL comes in now.
+func (s *server) streaming(ctx context.Context) (on bool, err error) {
+	err = s.with(ctx, func(a *replication.Actor) error {
+		on, err = a.Streaming(ctx)
+		return err
+	})
+	return on, err
+}
+
 // StopReceiving implements runbooks.Server. What was set before is kept durably
 // first, so that an abort after a crash can put it back.
 func (s *server) StopReceiving(ctx context.Context) error {

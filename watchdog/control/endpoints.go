@@ -42,6 +42,8 @@ var (
 	NodeOrder    = Endpoint[fence.Order, None]{"POST", "/v1/node/order"}
 	NodeSeal     = Endpoint[fence.Order, fence.Outcome]{"POST", "/v1/node/seal"}
 	NodeEpoch    = Endpoint[EpochNotice, None]{"POST", "/v1/node/epoch"}
+	NodeOps      = Endpoint[None, OperationList]{"GET", "/v1/node/operations"}
+	NodeShowOp   = Endpoint[None, Records]{"GET", "/v1/node/operations/{id}/records"}
 	NodeForward  = Endpoint[Forwarded, Answer]{"POST", "/v1/node/forward"}
 	NodeEndOfWAL = Endpoint[WALQuestion, fence.EndOfWAL]{"POST", "/v1/node/end-of-wal"}
 )
