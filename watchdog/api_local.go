@@ -9,6 +9,7 @@ import (
 
 	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
+	"github.com/gestionale-fullstack/watchdog/watchdog/state"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
@@ -217,7 +218,7 @@ func (s *Service) ownerOf(id string) string {
 		return s.cfg.Node
 	}
 	own, err := s.store.Read()
-	if err != nil {
+	if err != nil && !errors.Is(err, state.ErrAbsent) {
 		return s.cfg.Node
 	}
 	if i, open := own.OpenIntent(id); open {
