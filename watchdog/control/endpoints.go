@@ -34,14 +34,8 @@ var (
 var (
 	NodeFacts    = Endpoint[None, Facts]{"GET", "/v1/node/facts"}
 	NodeTell     = Endpoint[fence.Notice, None]{"POST", "/v1/node/tell"}
-	NodeLock     = Endpoint[fence.Lock, None]{"POST", "/v1/node/lock"}
-	NodeUnlock   = Endpoint[fence.Lock, None]{"POST", "/v1/node/unlock"}
-	NodeIntent   = Endpoint[fence.Intent, None]{"POST", "/v1/node/intent"}
-	NodeClose    = Endpoint[fence.Closed, None]{"POST", "/v1/node/close"}
 	NodeAsk      = Endpoint[None, Standing]{"GET", "/v1/node/operations/{id}"}
-	NodeOrder    = Endpoint[fence.Order, None]{"POST", "/v1/node/order"}
 	NodeSeal     = Endpoint[fence.Order, fence.Outcome]{"POST", "/v1/node/seal"}
-	NodeEpoch    = Endpoint[EpochNotice, None]{"POST", "/v1/node/epoch"}
 	NodeOps      = Endpoint[None, OperationList]{"GET", "/v1/node/operations"}
 	NodeShowOp   = Endpoint[None, Records]{"GET", "/v1/node/operations/{id}/records"}
 	NodeForward  = Endpoint[Forwarded, Answer]{"POST", "/v1/node/forward"}
@@ -99,17 +93,6 @@ type Standing struct {
 	Open   bool         `json:"open"`   // its intent is open
 	Result fence.Result `json:"result"` // outcome when closed; unknown when never heard of
 	Known  bool         `json:"known"`
-}
-
-// EpochNotice records an epoch on another node.
-type EpochNotice struct {
-	Operation string               `json:"operation"`
-	SystemID  replication.SystemID `json:"system_identifier"`
-	Epoch     fence.Epoch          `json:"epoch"`
-	// Adopt makes the receiver take its role from this epoch and enables its
-	// gate: only the operation adopt sets it.
-	Adopt bool   `json:"adopt,omitempty"`
-	By    string `json:"by"`
 }
 
 // WALQuestion asks for the end of valid WAL on the asked node's own disk.

@@ -26,7 +26,7 @@ type asked struct {
 }
 
 func (a *asked) register(r *control.Router) {
-	control.Handle(r, control.NodeLock, func(_ context.Context, by control.Caller, _ string, _ fence.Lock) (control.None, error) {
+	control.Handle(r, control.NodeTell, func(_ context.Context, by control.Caller, _ string, _ fence.Notice) (control.None, error) {
 		a.by.Store(&by)
 		a.calls.Add(1)
 		return control.None{}, nil
@@ -38,7 +38,7 @@ func (a *asked) register(r *control.Router) {
 
 func lock(t *testing.T, c *control.Client) error {
 	t.Helper()
-	_, err := control.Call(within(t, 5*time.Second), c, control.NodeLock, "", fence.Lock{Operation: "p-1"})
+	_, err := control.Call(within(t, 5*time.Second), c, control.NodeTell, "", fence.Notice{Lock: &fence.Lock{Operation: "p-1"}})
 	return err
 }
 
@@ -162,7 +162,7 @@ func TestNode_SilentListener_CertainlyDidNotArrive(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	c := a.client(t, "b", l.Addr().String())
-	_, err = control.Call(within(t, 300*time.Millisecond), c, control.NodeLock, "", fence.Lock{})
+	_, err = control.Call(within(t, 300*time.Millisecond), c, control.NodeTell, "", fence.Notice{})
 	wantCertain(t, err, control.PhaseDialTimeout)
 }
 
