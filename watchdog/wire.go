@@ -29,7 +29,7 @@ func (s *Service) makeObserver(o Options) error {
 	opt := observe.Options{Node: c.Node, Boot: s.boot, Program: s.version, Witness: c.Self().Witness,
 		Edges: s.others.Names(), Edge: s.measureEdge, EdgePeriod: c.Probes.Edge, EdgeDeadline: c.Probes.EdgeDeadline,
 		AppURL: c.App.HealthURL, AppPeriod: c.App.Period, AppDeadline: c.App.Timeout,
-		CommitPeriod: c.Probes.Commit.Period, CommitDeadline: c.Probes.Commit.Deadline,
+		CommitPeriod: c.Probes.Commit.Period,
 		Misses: c.Probes.Misses, Now: s.now, Log: s.log}
 	for _, name := range c.Servers() {
 		opt.Servers = append(opt.Servers, observe.Server{Node: name, Watch: observe.PostgreSQL(c.Target(name), replication.WatchOptions{
@@ -47,7 +47,11 @@ func (s *Service) makeObserver(o Options) error {
 		opt.DataDir = c.Postgres.DataDir
 		opt.Processes = s.processes
 		if c.Probes.Commit.Enabled {
-			opt.Commit, opt.MayCommit = observe.DialCommit(c.ActTarget()), s.mayCommit
+			probe, err := replication.NewCommitProbe(c.ActTarget(), c.Probes.Commit.Deadline)
+			if err != nil {
+				return err
+			}
+			opt.Commit, opt.MayCommit = probe, s.mayCommit
 		}
 	}
 	var err error

@@ -2,7 +2,6 @@ package observe_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,72 +10,58 @@ import (
 	"github.com/gestionale-fullstack/watchdog/watchdog/observe"
 )
 
-// session plays the own server's commits.
-type session struct {
-	opened, open  box[int]
-	local, normal box[error] // nil: at once; ErrStalled: at the deadline
-	dial          error
+// commits plays the commit probe of the own server.
+type commits struct {
+	verdict box[replication.Verdict]
+	takes   box[time.Duration]
+	tried   box[int]
+	closed  box[int]
 }
 
-func commits(local, normal, dial error) *session {
-	s := &session{dial: dial}
-	s.local.set(local)
-	s.normal.set(normal)
-	return s
-}
-
-func (s *session) dialled(context.Context) (observe.Committer, error) {
-	if s.dial != nil {
-		return nil, s.dial
+func (c *commits) Probe(ctx context.Context) replication.CommitResult {
+	c.tried.set(c.tried.get() + 1)
+	t := time.NewTimer(c.takes.get())
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
-	s.opened.set(s.opened.get() + 1)
-	s.open.set(s.open.get() + 1)
-	return s, nil
+	return replication.CommitResult{Verdict: c.verdict.get(), Cause: "cause"}
 }
 
-func (s *session) do(ctx context.Context, err error) error {
-	if errors.Is(err, replication.ErrStalled) {
-		<-ctx.Done()
-	}
-	return err
+func (c *commits) Close() { c.closed.set(c.closed.get() + 1) }
+
+func observing(f *fake, c *commits, may func() bool) observe.Options {
+	return observe.Options{Servers: []observe.Server{f.server("db1")}, Commit: c, MayCommit: may}
 }
 
-func (s *session) CommitLocal(ctx context.Context) error  { return s.do(ctx, s.local.get()) }
-func (s *session) CommitNormal(ctx context.Context) error { return s.do(ctx, s.normal.get()) }
-func (s *session) Close()                                 { s.open.set(s.open.get() - 1) }
+func always() bool { return true }
 
-func refusal(v replication.Verdict, cause string) error {
-	return &replication.StateError{Act: "commit locally", Verdict: v, Cause: cause, Err: errors.New("refused")}
-}
-
-func TestCommit_ThePairTellsWhatStalls(t *testing.T) {
-	for name, c := range map[string]struct {
-		s    *session
-		want replication.Verdict
-	}{
-		"both end":          {commits(nil, nil, nil), replication.VerdictHealthy},
-		"local stalls":      {commits(replication.ErrStalled, nil, nil), replication.VerdictStorageStalled},
-		"normal stalls":     {commits(nil, replication.ErrStalled, nil), replication.VerdictSyncStalled},
-		"read only":         {commits(refusal(replication.VerdictReadOnly, "25006"), nil, nil), replication.VerdictReadOnly},
-		"disk full":         {commits(refusal(replication.VerdictUnknown, "53100"), nil, nil), replication.VerdictStorageStalled},
-		"I/O error":         {commits(refusal(replication.VerdictUnknown, "58030"), nil, nil), replication.VerdictStorageStalled},
-		"no slot":           {commits(nil, nil, refusal(replication.VerdictSaturated, "53300")), replication.VerdictSaturated},
-		"login refused":     {commits(nil, nil, refusal(replication.VerdictAuthRefused, "28P01")), replication.VerdictHealthy},
-		"connection broken": {commits(refusal(replication.VerdictDown, "closed"), nil, nil), replication.VerdictHealthy},
+func TestCommit_OnlyVerdictsOnCommitsCount(t *testing.T) {
+	for verdict, want := range map[replication.Verdict]replication.Verdict{
+		replication.VerdictHealthy:        replication.VerdictHealthy,
+		replication.VerdictStorageStalled: replication.VerdictStorageStalled,
+		replication.VerdictSyncStalled:    replication.VerdictSyncStalled,
+		replication.VerdictReadOnly:       replication.VerdictReadOnly,
+		replication.VerdictSaturated:      replication.VerdictSaturated,
+		replication.VerdictAuthRefused:    replication.VerdictHealthy,
+		replication.VerdictDown:           replication.VerdictHealthy,
+		replication.VerdictUnknown:        replication.VerdictHealthy,
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(verdict.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &fake{}
-				ob, stop := run(t, observe.Options{Servers: []observe.Server{f.server("db1")}, Commit: c.s.dialled, MayCommit: func() bool { return true }})
+				c, f := &commits{}, &fake{}
+				c.verdict.set(verdict)
+				ob, stop := run(t, observing(f, c, always))
 				defer stop()
 				f.healthy(replication.RolePrimary, 1)
 				signalled(ob)
 				pass(30 * time.Second)
 				f.healthy(replication.RolePrimary, 1)
-				if s := ob.Report().Servers[0]; s.Verdict != c.want || s.Role != replication.RolePrimary || s.Answered != 0 {
-					t.Errorf("%+v, want %s", s, c.want)
+				if s := ob.Report().Servers[0]; s.Verdict != want || s.Role != replication.RolePrimary || s.Answered != 0 {
+					t.Errorf("%+v, want %s", s, want)
 				}
-				if (c.want != replication.VerdictHealthy) != signalled(ob) {
+				if (want != replication.VerdictHealthy) != signalled(ob) {
 					t.Error("signal does not fit the verdict")
 				}
 			})
@@ -86,9 +71,10 @@ func TestCommit_ThePairTellsWhatStalls(t *testing.T) {
 
 func TestCommit_CountsAfterThreeMissesAndRecoversAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := commits(nil, replication.ErrStalled, nil)
-		f := &fake{}
-		ob, stop := run(t, observe.Options{Servers: []observe.Server{f.server("db1")}, Commit: s.dialled, MayCommit: func() bool { return true }})
+		c, f := &commits{}, &fake{}
+		c.verdict.set(replication.VerdictSyncStalled)
+		c.takes.set(2 * time.Second)
+		ob, stop := run(t, observing(f, c, always))
 		defer stop()
 		f.healthy(replication.RolePrimary, 1)
 		pass(7900 * ms) // probes begin at 2, 4 and 6 s and each stalls for 2 s
@@ -103,7 +89,8 @@ func TestCommit_CountsAfterThreeMissesAndRecoversAtOnce(t *testing.T) {
 		if got := ob.Report().Servers[0].Verdict; got != replication.VerdictDown {
 			t.Errorf("%s: what the position probe sees comes first", got)
 		}
-		s.normal.set(nil)
+		c.verdict.set(replication.VerdictHealthy)
+		c.takes.set(0)
 		f.healthy(replication.RolePrimary, 2)
 		pass(4 * time.Second)
 		if got := ob.Report().Servers[0].Verdict; got != replication.VerdictHealthy {
@@ -115,14 +102,14 @@ func TestCommit_CountsAfterThreeMissesAndRecoversAtOnce(t *testing.T) {
 func TestCommit_IsTriedOnlyByAPrimaryThatMay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var may box[bool]
-		s := commits(replication.ErrStalled, nil, nil)
-		f := &fake{}
-		ob, stop := run(t, observe.Options{Servers: []observe.Server{f.server("db1")}, Commit: s.dialled, MayCommit: may.get})
+		c, f := &commits{}, &fake{}
+		c.verdict.set(replication.VerdictStorageStalled)
+		ob, stop := run(t, observing(f, c, may.get))
 		defer stop()
 		f.healthy(replication.RolePrimary, 1)
 		pass(10 * time.Second)
-		if s.opened.get() != 0 {
-			t.Errorf("%d sessions without leave", s.opened.get())
+		if c.tried.get() != 0 {
+			t.Errorf("%d tries without leave", c.tried.get())
 		}
 		may.set(true)
 		pass(20 * time.Second)
@@ -131,10 +118,10 @@ func TestCommit_IsTriedOnlyByAPrimaryThatMay(t *testing.T) {
 		}
 		f.healthy(replication.RoleStandby, 1)
 		pass(4 * time.Second)
-		before := s.opened.get()
+		before := c.tried.get()
 		pass(10 * time.Second)
-		if got := ob.Report().Servers[0].Verdict; s.opened.get() != before || got != replication.VerdictHealthy || s.open.get() != 0 {
-			t.Errorf("standby: %d new sessions, %d left open, verdict %s", s.opened.get()-before, s.open.get(), got)
+		if got := ob.Report().Servers[0].Verdict; c.tried.get() != before || got != replication.VerdictHealthy || c.closed.get() == 0 {
+			t.Errorf("standby: %d new tries, closed %d times, verdict %s", c.tried.get()-before, c.closed.get(), got)
 		}
 	})
 }

@@ -13,14 +13,13 @@ import (
 
 // Periods, deadlines and counts of DESIGN section 3.
 const (
-	DefaultAppPeriod      = 5 * time.Second
-	DefaultAppDeadline    = 2 * time.Second
-	DefaultCommitPeriod   = 2 * time.Second
-	DefaultCommitDeadline = 2 * time.Second
-	DefaultEdgePeriod     = time.Second
-	DefaultEdgeDeadline   = time.Second
-	DefaultHostPeriod     = 10 * time.Second
-	DefaultMisses         = 3
+	DefaultAppPeriod    = 5 * time.Second
+	DefaultAppDeadline  = 2 * time.Second
+	DefaultCommitPeriod = 2 * time.Second
+	DefaultEdgePeriod   = time.Second
+	DefaultEdgeDeadline = time.Second
+	DefaultHostPeriod   = 10 * time.Second
+	DefaultMisses       = 3
 )
 
 // Hooks are where a watcher hands out what it sees. They may be called from any
@@ -78,14 +77,12 @@ type Options struct {
 	EdgePeriod   time.Duration
 	EdgeDeadline time.Duration
 
-	// Commit opens a session on the own server; see DialCommit. It is opened for
-	// each probe and closed after it: a kept ordinary session would hold up a
-	// smart shutdown. MayCommit says before each probe whether this node holds
-	// the current epoch with no marker, intent or contradiction; nil never may.
-	Commit         func(ctx context.Context) (Committer, error)
-	MayCommit      func() bool
-	CommitPeriod   time.Duration
-	CommitDeadline time.Duration // of each of the two commits
+	// Commit tries commits on the own server; nil never does. MayCommit says
+	// before each try whether this node holds the current epoch with no marker,
+	// intent or contradiction; nil never may.
+	Commit       Committer
+	MayCommit    func() bool
+	CommitPeriod time.Duration
 
 	// Processes counts the living server processes that hold the own data directory.
 	Processes func() (int, error)
@@ -106,7 +103,7 @@ func (o Options) withDefaults() Options {
 		def time.Duration
 	}{
 		{&o.AppPeriod, DefaultAppPeriod}, {&o.AppDeadline, DefaultAppDeadline},
-		{&o.CommitPeriod, DefaultCommitPeriod}, {&o.CommitDeadline, DefaultCommitDeadline},
+		{&o.CommitPeriod, DefaultCommitPeriod},
 		{&o.EdgePeriod, DefaultEdgePeriod}, {&o.EdgeDeadline, DefaultEdgeDeadline}, {&o.HostPeriod, DefaultHostPeriod},
 	} {
 		if *d.v == 0 {
@@ -134,8 +131,7 @@ func (o Options) check() error {
 		errs = append(errs, fmt.Errorf("misses is %d, want 1 or more", o.Misses))
 	}
 	for name, d := range map[string]time.Duration{
-		"application period": o.AppPeriod, "application deadline": o.AppDeadline, "commit period": o.CommitPeriod,
-		"commit deadline": o.CommitDeadline, "edge period": o.EdgePeriod, "edge deadline": o.EdgeDeadline, "host period": o.HostPeriod,
+		"application period": o.AppPeriod, "application deadline": o.AppDeadline, "commit period": o.CommitPeriod, "edge period": o.EdgePeriod, "edge deadline": o.EdgeDeadline, "host period": o.HostPeriod,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s is %s, want more than 0", name, d))

@@ -168,9 +168,13 @@ func TestReal_PromotedByHand_TwoPrimaries(t *testing.T) {
 func TestReal_SynchronousStandbyGone_CommitsStall(t *testing.T) {
 	p := testenv.NewPair(t, testenv.Sync())
 	primary, standby := p.Servers[0], p.Servers[1]
+	probe, err := replication.NewCommitProbe(target(primary), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
 	v := watchFrom(t, p, primary.Name, func(o *observe.Options) {
-		o.Commit, o.MayCommit = observe.DialCommit(target(primary)), func() bool { return true }
-		o.CommitPeriod, o.CommitDeadline, o.Misses = 100*time.Millisecond, time.Second, 2
+		o.Commit, o.MayCommit = probe, func() bool { return true }
+		o.CommitPeriod, o.Misses = 100*time.Millisecond, 2
 	})
 	v.until(t)
 	testenv.KillServer(t, standby)
