@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -106,7 +107,11 @@ func (a *app) starter(cfg *config.Config) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	argv := []string{self, "gate", "--config", cfg.File, "--exec", "--", pgctl, "start", "-w", "-t", "300", "-D", cfg.Postgres.DataDir}
+	file, err := filepath.Abs(cfg.File)
+	if err != nil {
+		return nil, fmt.Errorf("find configuration file: %w", err)
+	}
+	argv := []string{self, "gate", "--config", file, "--exec", "--", pgctl, "start", "-w", "-t", "300", "-D", cfg.Postgres.DataDir}
 	if cfg.Postgres.LogFile != "" {
 		argv = append(argv, "-l", cfg.Postgres.LogFile)
 	}
