@@ -26,7 +26,7 @@ func processesOf(dataDir string) ([]int, error) {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if worksIn(pid, dataDir) && !ended(pid) {
+		if worksIn(pid, dataDir) && !ended(pid) && !visits(pid) {
 			pids = append(pids, pid)
 		}
 	}
@@ -38,6 +38,19 @@ func processesOf(dataDir string) ([]int, error) {
 func worksIn(pid int, dir string) bool {
 	cwd, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
 	return err == nil && strings.TrimSuffix(cwd, " (deleted)") == dir
+}
+
+// visits is true for somebody's shell, or pager, that only looks around in the
+// folder: it hangs on a terminal and is not PostgreSQL. Servers and what they
+// start have sessions of their own.
+func visits(pid int) bool {
+	const afterState = 4 // field 7 of proc(5), tty_nr, counted from the state
+	fields := statFields(pid)
+	if len(fields) <= afterState || fields[afterState] == "0" {
+		return false
+	}
+	program, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
+	return err == nil && strings.TrimSuffix(filepath.Base(program), " (deleted)") != "postgres"
 }
 
 // ended is true for a process that is gone or a zombie.

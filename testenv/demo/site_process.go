@@ -121,7 +121,7 @@ func (s *Site) end(pid int, p *process, sig syscall.Signal) error {
 	}
 	gone := func() bool {
 		if p == nil {
-			return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+			return ended(pid)
 		}
 		select {
 		case <-p.done:
