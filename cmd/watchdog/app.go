@@ -54,8 +54,9 @@ func (a *app) mayAsk() bool { return !a.noInput && isTerminal(a.stdin) }
 func (a *app) style() style {
 	onTerminal := isTerminal(a.stdout)
 	dumb := a.env("TERM") == "dumb" || a.env("ACCESSIBLE") != ""
+	forced := a.env("CLICOLOR_FORCE") != "" && a.env("CLICOLOR_FORCE") != "0" // https://bixense.com/clicolors
 	return style{
-		colour: onTerminal && !dumb && !a.noColor && a.env("NO_COLOR") == "",
+		colour: (onTerminal || forced) && !dumb && !a.noColor && a.env("NO_COLOR") == "",
 		live:   onTerminal && !dumb,
 	}
 }

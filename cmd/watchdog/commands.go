@@ -18,6 +18,7 @@ func commands(a *app) []*cobra.Command {
 		newHelper(a),
 		newConfig(a),
 		newKey(a),
+		newDemo(a),
 		newCompletion(a),
 		newVersion(a),
 	}
