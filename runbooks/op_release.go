@@ -174,7 +174,9 @@ func PlanAdopt(f Facts, r Request, id string) Plan {
 	})
 	p.settle([]check{checkState(f), checkOperation(f), checkAdoptee(f, node), checkPartner(node, other),
 		checkOtherPrimaries(f, r.Node), checkSameSystem(node, other), checkIdentity(f, node, other), checkHeld(f, r.Node)})
-	p.Next = "watchdog adopt " + r.Node + " --confirm"
+	if p.Refusal == nil {
+		p.Next = "watchdog adopt " + r.Node + " --confirm"
+	}
 	return p
 }
 

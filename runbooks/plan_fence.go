@@ -28,7 +28,9 @@ func PlanFence(f Facts, r Request, id string) Plan {
 		{Name: StepClose, Node: "all", Text: "close the intent everywhere and report", Limit: 10, IfFails: "stop (exit 7)"},
 	})
 	p.settle([]check{checkState(f), checkAdopted(f), checkOperation(f), fenceable})
-	p.Next = "watchdog fence " + r.Node + " --confirm"
+	if p.Refusal == nil {
+		p.Next = "watchdog fence " + r.Node + " --confirm"
+	}
 	return p
 }
 
@@ -87,6 +89,9 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 	p.Steps = releaseSteps(node, other, p.Fence)
 	checks = append(checks, checkIdentity(f, node))
 	p.settle(checks)
+	if p.Refusal != nil {
+		return p
+	}
 	p.Next = "watchdog release " + r.Node + " --confirm"
 	if r.StatedOff != "" {
 		p.Next += " --i-have-powered-off " + r.StatedOff

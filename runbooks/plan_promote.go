@@ -42,7 +42,9 @@ func PlanPromote(f Facts, r Request, id string) Plan {
 	p.Phrase = phrase(primary.Node, p.Fence.Grade)
 	p.Steps = promoteSteps(primary, standby, p.Fence)
 	p.settle(checks)
-	p.Next = promoteNext(p, r)
+	if p.Refusal == nil || p.Refusal.Gate == "loss" {
+		p.Next = promoteNext(p, r)
+	}
 	return p
 }
 

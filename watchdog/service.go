@@ -266,7 +266,43 @@ func (s *Service) settled(op *runbooks.Operation) {
 			s.log.Warn("forget upstream", zap.Error(err))
 		}
 	}
+	s.awaitOwnRole(op)
 	s.wake()
+}
+
+// roleSeenWithin is how long the end of an operation is held back until this
+// node's own probe sees what it did: one probe period is usual.
+const roleSeenWithin = 2 * time.Second
+
+// awaitOwnRole lets the probes catch up with an operation that made this node
+// primary, so that a status asked right after it does not tell of the minute
+// before.
+func (s *Service) awaitOwnRole(op *runbooks.Operation) {
+	if result, closed := op.Closed(); !closed || result != fence.ResultDone || op.Plan.Target != s.cfg.Node || op.Plan.Kind == runbooks.KindFence {
+		return
+	}
+	deadline := time.NewTimer(roleSeenWithin)
+	defer deadline.Stop()
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for !s.seesOwnPrimary() {
+		select {
+		case <-deadline.C:
+			return
+		case <-t.C:
+		}
+	}
+	s.wake()
+	<-t.C // one more tick: the loop takes the sample into the status
+}
+
+func (s *Service) seesOwnPrimary() bool {
+	for _, sr := range s.observer.Report().Servers {
+		if sr.Node == s.cfg.Node {
+			return sr.Role == replication.RolePrimary && sr.Verdict == replication.VerdictHealthy
+		}
+	}
+	return false
 }
 
 func (s *Service) exclusive() func() {

@@ -33,15 +33,18 @@ func (s *Service) buildStatus(v view.View, conditions []alerts.Condition, now ti
 // opened adds to a condition what its incident knows.
 func (s *Service) opened(c alerts.Condition, now time.Time) view.OpenCondition {
 	i, err := s.engine.Find(c.Code, c.Subject)
-	if err != nil || !i.State.Open() {
+	if err != nil || i.State == alerts.StateNone || i.State == alerts.StateResolved {
 		return view.Opened(c, 0, false, "")
 	}
-	firing := i.State == alerts.StateFiring || i.State == alerts.StateResolving
 	id := ""
-	if i.Key != "" {
+	if i.Key != "" && i.State.Open() {
 		id = i.Key.ID()
 	}
-	return view.Opened(c, now.Sub(i.FirstSeen), firing, id)
+	o := view.Opened(c, max(0, now.Sub(i.FirstSeen)), i.State.Open(), id)
+	if i.State == alerts.StateInhibited {
+		o.Within = i.Root
+	}
+	return o
 }
 
 // details gives the table that goes into a message: each node as its own or the

@@ -70,6 +70,8 @@ func conditionLines(c view.OpenCondition, st style) string {
 	switch {
 	case c.Incident != "":
 		since += ", incident " + clean(c.Incident)
+	case c.Within != "":
+		since += ", told within " + clean(c.Within)
 	case !c.Firing:
 		since += ", not told yet"
 	}

@@ -138,6 +138,13 @@ func (j *judgement) noPrimaryHint() string {
 		}
 	}
 	for _, a := range j.servers {
+		// The primary of record came up read-only (its gate could ask nobody):
+		// it misses nothing, while promoting the other may lose something.
+		if a.Standing == StandingStandby && a.expectsPrimary() && j.Held(a.Node) == "" && !j.Operating() {
+			return "watchdog release " + a.Node
+		}
+	}
+	for _, a := range j.servers {
 		if a.Standing == StandingStandby {
 			return "watchdog promote"
 		}

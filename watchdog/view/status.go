@@ -52,8 +52,11 @@ type OpenCondition struct {
 	For      time.Duration `json:"for"`
 	Firing   bool          `json:"firing"` // past its hold time
 	Incident string        `json:"incident,omitempty"`
-	Hint     string        `json:"hint,omitempty"`
-	Runbook  string        `json:"runbook,omitempty"`
+	// Within is the code of the incident whose message lists this condition;
+	// empty when it is told by itself.
+	Within  string `json:"within,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+	Runbook string `json:"runbook,omitempty"`
 }
 
 // NextCommand is a command worth typing now.
