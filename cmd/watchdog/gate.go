@@ -64,6 +64,9 @@ func (a *app) gate(ctx context.Context, execute bool, overridesFile string, comm
 	if cfg.Self().Witness {
 		return refuse(runbooks.ExitUsage, "gate", "", "%s is a witness: it has no PostgreSQL", cfg.Node)
 	}
+	if err := asOwner(cfg.Postgres.DataDir); err != nil {
+		return err
+	}
 	peers, err := gatePeers(cfg)
 	if err != nil {
 		return err
@@ -98,6 +101,22 @@ func (a *app) gate(ctx context.Context, execute bool, overridesFile string, comm
 		}
 	}
 	return replaceProcess(command)
+}
+
+// asOwner refuses to decide for anybody but the owner of the data directory:
+// another user can read neither the key nor the state as the service does, and
+// what he could not read would isolate a healthy primary.
+func asOwner(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil //nolint:nilerr // a missing directory is the gate's own business
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) == os.Geteuid() {
+		return nil
+	}
+	return refuse(runbooks.ExitUsage, "gate", fmt.Sprintf("run it as the user with id %d, as PostgreSQL itself", st.Uid),
+		"the gate runs as the owner of the data directory, not as user id %d: nothing was decided", os.Geteuid())
 }
 
 // neverSetUp says that the package is installed and nothing else was done yet:
