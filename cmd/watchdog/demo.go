@@ -49,6 +49,14 @@ func demoError(err error) error {
 	return err
 }
 
+// ended gives an error of what made a site; all of it is gone by then.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return refuse(runbooks.ExitInterrupted, "", "", "interrupted; everything that was started is gone again")
+	}
+	return err
+}
+
 // tellStory tells the story to standard output; with --json standard output
 // takes the ledger's verdict alone.
 func (a *app) tellStory(ctx context.Context, async, keep bool) error {
@@ -75,7 +83,7 @@ func (a *app) tellStory(ctx context.Context, async, keep bool) error {
 	}
 	report, err := demo.TellStory(ctx, o)
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	if a.json {
 		return a.printDoc(report)
@@ -173,10 +181,7 @@ func (a *app) demoUp(ctx context.Context, dir string, async bool) error {
 	a.talk("starting two servers and their services in %s ...\n", dir)
 	site, err := demo.NewSite(ctx, demo.SiteOptions{Binary: self, Pair: demo.Options{Dir: dir, Sync: !async, Detached: true}})
 	if err != nil {
-		if ctx.Err() != nil {
-			return refuse(runbooks.ExitInterrupted, "", "", "interrupted; everything that was started is gone again")
-		}
-		return err
+		return ended(ctx, err)
 	}
 	return a.printSite(site.Describe(ctx), true)
 }

@@ -271,11 +271,15 @@ func (s *Site) adopt(ctx context.Context) error {
 		return err
 	}
 	s.options.Say("watchdog adopt "+first.Name+" --confirm", out)
-	return s.await(ctx, "status is HEALTHY", func() (bool, string) {
-		out, errs, exit := s.Run(ctx, first, "status", "--json")
-		return exit == 0 && strings.Contains(out, `"state": "HEALTHY"`) || strings.Contains(out, `"state":"HEALTHY"`),
-			fmt.Sprintf("exit %d: %s%s", exit, out, errs)
-	})
+	for _, n := range s.Nodes {
+		if err := s.await(ctx, "status of "+n.Name+" is HEALTHY", func() (bool, string) {
+			out, errs, exit := s.Run(ctx, n, "status", "--json")
+			return exit == 0 && strings.Contains(out, `"state": "HEALTHY"`), fmt.Sprintf("exit %d: %s%s", exit, out, errs)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // await asks done until it says yes or the context (or a minute) ends.

@@ -129,8 +129,30 @@ func Remove(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove folder of the demo: %w", err)
+	return removeFolder(ctx, dir)
+}
+
+// removeFolder removes what marks the folder as a site last, so that a removal
+// that was cut short can be done again. A copy or a base backup that outlived
+// its killed maker still writes for a moment.
+func removeFolder(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	var last error
+	if err := poll(ctx, 50*time.Millisecond, func() (bool, error) {
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			if e.Name() != pairFile {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+			}
+		}
+		if err == nil {
+			err = os.RemoveAll(dir)
+		}
+		last = err
+		return err == nil, nil
+	}); err != nil {
+		return fmt.Errorf("remove folder of the demo: %w", errors.Join(err, last))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -31,9 +32,35 @@ func (s *Story) up(ctx context.Context) error {
 }
 
 func (s *Story) healthy(ctx context.Context) error {
+	if err := s.site.await(ctx, "db2 knows how far it has replayed", func() (bool, string) {
+		out, errs, _ := s.site.Run(ctx, s.site.Nodes[1], "status", "--json")
+		return replayKnown([]byte(out)), out + errs
+	}); err != nil {
+		return err
+	}
 	s.tell.step("Every value comes with its age and with who saw it; db1 is the primary.")
 	_, err := s.want(ctx, 0, "db2", "status")
 	return err
+}
+
+// replayKnown is true when a status shows how far every standby has replayed:
+// the first samples of a new service do not have it yet.
+func replayKnown(status []byte) bool {
+	var doc struct {
+		Nodes []struct {
+			Role string  `json:"role"`
+			Lag  *uint64 `json:"replay_lag_bytes"`
+		} `json:"nodes"`
+	}
+	if json.Unmarshal(status, &doc) != nil {
+		return false
+	}
+	for _, n := range doc.Nodes {
+		if n.Role == "standby" && n.Lag == nil {
+			return false
+		}
+	}
+	return len(doc.Nodes) > 0
 }
 
 func (s *Story) write(ctx context.Context) error {
