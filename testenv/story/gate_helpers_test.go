@@ -2,6 +2,7 @@ package story
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -225,4 +226,12 @@ func watchWriters(ctx context.Context, p *demo.Pair) []string {
 			both = append(both, time.Now().Format(time.TimeOnly))
 		}
 	}
+}
+
+func describeState(d fence.Durable) string {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
