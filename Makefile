@@ -4,6 +4,7 @@
 GOLANGCI_VERSION := 2.15.0
 GOLANGCI         := bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 20s
+BENCHROUNDS      ?= 5
 DESTDIR          ?=
 
 # Without a usable repository (an archive, or one that belongs to somebody
@@ -11,7 +12,7 @@ DESTDIR          ?=
 VCS := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test fmt vet lint unit fuzz install deps clean
+.PHONY: build demo test fmt vet lint unit fuzz bench install deps clean
 
 build:
 	@.ci/install-deps build
@@ -58,6 +59,11 @@ fuzz:
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+# Speed and cost beside their targets, from one run; measured, never asserted.
+bench:
+	@.ci/install-deps demo
+	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./testenv/bench -rounds $(BENCHROUNDS)
 
 install: build
 	@.ci/install-deps install
