@@ -1,7 +1,6 @@
 package watchdog
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -230,20 +229,6 @@ func (s *Service) makeFencer(Options) error {
 	}
 	s.fencer = &fencer{self: s.cfg.Node, others: s.others, agents: agents, now: s.now, local: s.sealSelf, answers: s.stillAnswers}
 	return nil
-}
-
-// stillAnswers looks for life on a node that should be off: its service over
-// the control API, and its server as the own probe sees it now.
-func (s *Service) stillAnswers(ctx context.Context, node string) (bool, fence.Evidence) {
-	if _, err := s.others.facts(ctx, node); err == nil {
-		return true, contradiction(s.cfg.Node, "the service of "+node+" answers", s.now())
-	}
-	for _, sr := range s.observer.Report().Servers {
-		if sr.Node == node && sr.Verdict != replication.VerdictUnknown && !lifeless(sr.Verdict) && sr.Age >= 0 && sr.Age < time.Second {
-			return true, contradiction(s.cfg.Node, "PostgreSQL on "+node+" is "+sr.Verdict.String(), s.now())
-		}
-	}
-	return false, contradiction(s.cfg.Node, "neither service nor PostgreSQL of "+node+" answers", s.now())
 }
 
 // makeOps builds the host of operations and reads the journal.
