@@ -19,6 +19,10 @@ type Command struct {
 	Run  func() int // reads os.Args[1:], gives the exit status
 }
 
+// AsCommand is true in a test binary that was started to be a command: what a
+// TestMain prepares for tests before it calls Main is not needed then.
+func AsCommand() bool { return os.Getenv(commandVariable) != "" }
+
 func runCommand(name string, commands []Command) int {
 	for _, c := range append(commands, Command{Name: shamCommand, Run: shamPowerMain}) {
 		if c.Name == name {
