@@ -83,6 +83,7 @@ func startMailServer(t *testing.T, style serverStyle) *mailServer {
 	wg.Go(func() { _ = server.Serve(listener) })
 	t.Cleanup(func() {
 		_ = server.Close()
+		_ = listener.Close() // Close knows no listener that Serve has not reached yet
 		wg.Wait()
 	})
 	return s
