@@ -108,6 +108,15 @@ func TestMail_ServerWithoutStartTLS_Refused_PasswordNotSent(t *testing.T) {
 	}
 }
 
+func TestMail_ServerWithoutStartTLS_NoLoginEither_StillRefused(t *testing.T) {
+	server := startMailServer(t, serverStyle{noTLS: true, noAuth: true})
+	d := server.sink(t, func(o *MailOptions) { o.Username, o.PasswordFile = "", "" }).Send(t.Context(), sampleMessage(), ann)
+	wantOutcome(t, d, OutcomePermanent, true)
+	if got := server.caught(); len(got) != 0 {
+		t.Errorf("%d mails went out in clear", len(got))
+	}
+}
+
 func TestMail_UnknownCertificate_Refused_PasswordNotSent(t *testing.T) {
 	server := startMailServer(t, serverStyle{})
 	for name, edit := range map[string]func(*MailOptions){
