@@ -48,11 +48,11 @@ func LockSites(ctx context.Context) (release func() error, err error) {
 // by what was written down: programs started from the site's own copy, and
 // whatever works in one of its data directories.
 func Alive(dir string) ([]int, error) {
-	dir, err := filepath.EvalSymlinks(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	real, err := filepath.EvalSymlinks(dir)
+	switch {
+	case err == nil:
+		dir = real
+	case !errors.Is(err, os.ErrNotExist): // of a folder that is gone, processes may be left
 		return nil, fmt.Errorf("find folder of the site: %w", err)
 	}
 	entries, err := os.ReadDir("/proc")
