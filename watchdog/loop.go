@@ -212,8 +212,11 @@ func (s *Service) peerView(v view.View) alerts.PeerView {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, marks := range s.notified {
-		p.Notified = append(p.Notified, marks...)
+	for node, marks := range s.notified {
+		// The last marks of a node that has died must not silence a new incident.
+		if slices.Contains(p.Alive, node) {
+			p.Notified = append(p.Notified, marks...)
+		}
 	}
 	return p
 }

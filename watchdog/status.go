@@ -77,8 +77,8 @@ func (s *Service) details(alerts.Condition) []string {
 func (s *Service) channelConditions() []alerts.Condition {
 	var out []alerts.Condition
 	for _, f := range s.engine.ChannelFaults() {
-		out = append(out, alerts.Condition{Code: alerts.CodeNotificationFailing, Subject: f.Channel + " of " + s.cfg.Node,
-			Severity: alerts.SeverityPage, Text: fmt.Sprintf("Messages through %s do not leave %s: %v.", f.Channel, s.cfg.Node, f.Err),
+		out = append(out, alerts.Condition{Code: alerts.CodeNotificationFailing, Subject: f.Subject() + " on " + s.cfg.Node,
+			Severity: alerts.SeverityPage, Text: fmt.Sprintf("Messages through %s do not leave %s: %v.", f.Subject(), s.cfg.Node, f.Err),
 			Evidence: []string{s.cfg.Node + ": " + f.Err.Error()}, Hint: "watchdog config check", Runbook: "the watchdog itself is broken"})
 	}
 	return out
