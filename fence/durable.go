@@ -32,6 +32,9 @@ type Intent struct {
 	Epoch     Epoch     `json:"epoch"`     // the epoch that it will make; zero for fence
 	By        string    `json:"by"`        // operator
 	OpenedAt  time.Time `json:"opened_at"`
+	// Over names the operations of silent nodes that a release passes over, and
+	// that end with it.
+	Over []string `json:"over,omitempty"`
 }
 
 // Lock says which operation the node has granted itself to. It never expires
@@ -42,6 +45,7 @@ type Lock struct {
 	Owner     string    `json:"owner"`
 	By        string    `json:"by"`
 	Since     time.Time `json:"since"`
+	Over      []string  `json:"over,omitempty"` // as in Intent
 }
 
 // Order is a durable instruction that Node must be fenced. It stands while its

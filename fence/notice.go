@@ -41,7 +41,8 @@ type EpochNotice struct {
 
 // The reasons why a notice is not applied.
 var (
-	// ErrLocked is returned when another operation holds the lock or an open intent.
+	// ErrLocked is returned when another operation holds the lock or an open intent,
+	// and for a late word of an operation that has ended.
 	ErrLocked = errors.New("another operation is open")
 	// ErrLowerEpoch is returned for a notice of an epoch lower than the one this node has seen.
 	ErrLowerEpoch = errors.New("epoch is lower than the one this node has seen")
@@ -53,35 +54,39 @@ var (
 	ErrNotice = errors.New("notice must say exactly one thing")
 )
 
-// keepClosed bounds how many outcomes a node remembers for those that ask.
-const keepClosed = 64
-
 // Apply gives the durable state after the notice, or why it is refused. It is
 // pure; the receiver is not changed. Applying the same notice twice is applying
 // it once.
 func (d Durable) Apply(n Notice) (Durable, error) {
+	if err := n.check(); err != nil {
+		return d, err
+	}
+	was := d
 	d = d.clone()
+	var err error
 	switch {
-	case n.count() != 1:
-		return d, ErrNotice
 	case n.Lock != nil:
-		return d.applyLock(*n.Lock)
+		d, err = d.applyLock(*n.Lock)
 	case n.Unlock != nil:
 		if d.Lock != nil && d.Lock.Operation == n.Unlock.Operation {
 			d.Lock = nil
 		}
-		return d, nil
 	case n.Intent != nil:
-		return d.applyIntent(*n.Intent)
+		d, err = d.applyIntent(*n.Intent)
 	case n.Closed != nil:
-		return d.applyClosed(*n.Closed)
+		d, err = d.applyClosed(*n.Closed)
 	case n.Order != nil:
-		return d.applyOrder(*n.Order)
+		d, err = d.applyOrder(*n.Order)
 	case n.Release != nil:
-		return d.applyRelease(*n.Release)
+		d, err = d.applyRelease(*n.Release)
 	default:
-		return d.applyEpoch(*n.Epoch)
+		d, err = d.applyEpoch(*n.Epoch)
 	}
+	if err != nil {
+		return was, err
+	}
+	d.prune()
+	return d, nil
 }
 
 func (n Notice) count() int {
@@ -94,150 +99,43 @@ func (n Notice) count() int {
 	return c
 }
 
+// check refuses a notice that lacks what the rules tell operations, nodes and
+// epochs apart by: an empty name would match other empty names.
+func (n Notice) check() error {
+	missing := ""
+	switch {
+	case n.count() != 1:
+		return ErrNotice
+	case n.Lock != nil && (n.Lock.Operation == "" || n.Lock.Owner == ""):
+		missing = "lock without operation or owner"
+	case n.Unlock != nil && n.Unlock.Operation == "":
+		missing = "unlock without operation"
+	case n.Intent != nil && (n.Intent.Operation == "" || n.Intent.Owner == "" || !n.Intent.Epoch.whole()):
+		missing = "intent without operation, owner or whole epoch"
+	case n.Closed != nil && (n.Closed.Operation == "" || n.Closed.Result == ResultUnknown):
+		missing = "end without operation or with an unknown result"
+	case n.Order != nil && (n.Order.Operation == "" || n.Order.Node == "" || n.Order.Issuer == "" || !n.Order.Epoch.whole()):
+		missing = "order without operation, node, issuer or whole epoch"
+	case n.Epoch != nil && (n.Epoch.SystemID == 0 || n.Epoch.Epoch.Zero() || !n.Epoch.Epoch.whole()):
+		missing = "epoch without system identifier, number, id or primary"
+	case n.Release != nil && n.Release.Operation == "":
+		missing = "release without operation"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrNotice, missing)
+}
+
+// whole says whether an epoch is either none at all or has all its parts.
+func (e Epoch) whole() bool {
+	return e == Epoch{} || (e.Number > 0 && e.ID != "" && e.Primary != "")
+}
+
 func (d Durable) clone() Durable {
 	d.Orders = append([]Order(nil), d.Orders...)
 	d.Intents = append([]Intent(nil), d.Intents...)
 	d.Closed = append([]Closed(nil), d.Closed...)
 	return d
-}
-
-func (d Durable) applyLock(l Lock) (Durable, error) {
-	if d.Lock != nil && d.Lock.Operation != l.Operation {
-		return d, fmt.Errorf("%w: %s %s of %s, by %s", ErrLocked, d.Lock.Kind, d.Lock.Operation, d.Lock.Owner, d.Lock.By)
-	}
-	for _, i := range d.Intents {
-		// An intent of a node that a release has proved to be off does not hold
-		// its lock back: release is the way out that ends it.
-		if i.Operation != l.Operation && l.Kind != "release" {
-			return d, fmt.Errorf("%w: the intent of %s %s (owner %s) stands", ErrLocked, i.Kind, i.Operation, i.Owner)
-		}
-	}
-	d.Lock = &l
-	return d, nil
-}
-
-func (d Durable) applyIntent(i Intent) (Durable, error) {
-	if d.closedAlready(i.Operation) {
-		return d, fmt.Errorf("%w: operation %s has ended", ErrLocked, i.Operation)
-	}
-	if !i.Epoch.Zero() && i.Epoch.Number <= d.Epoch.Number && !i.Epoch.Same(d.Epoch) {
-		return d, fmt.Errorf("%w: intent of epoch %d, this node is in epoch %d", ErrLowerEpoch, i.Epoch.Number, d.Epoch.Number)
-	}
-	for k, have := range d.Intents {
-		if have.Operation == i.Operation {
-			d.Intents[k] = i
-			return d, nil
-		}
-		if i.Kind != "release" {
-			return d, fmt.Errorf("%w: the intent of %s %s (owner %s) stands", ErrLocked, have.Kind, have.Operation, have.Owner)
-		}
-	}
-	d.Intents = append(d.Intents, i)
-	return d, nil
-}
-
-// applyClosed ends an operation: its intent and lock go, and when it did not
-// succeed its orders are revoked and its marker is lifted.
-func (d Durable) applyClosed(c Closed) (Durable, error) {
-	if c.Result == ResultUnknown {
-		return d, fmt.Errorf("%w: operation %s closed with an unknown result", ErrNotice, c.Operation)
-	}
-	keep := d.Intents[:0]
-	for _, i := range d.Intents {
-		if i.Operation != c.Operation {
-			keep = append(keep, i)
-		}
-	}
-	d.Intents = keep
-	if d.Lock != nil && d.Lock.Operation == c.Operation {
-		d.Lock = nil
-	}
-	if c.Result == ResultNotDone {
-		d.revoke(c.Operation)
-	} else {
-		d.fulfil(c.Operation)
-	}
-	if !d.closedAlready(c.Operation) {
-		d.Closed = append(d.Closed, c)
-		if len(d.Closed) > keepClosed {
-			d.Closed = d.Closed[len(d.Closed)-keepClosed:]
-		}
-	}
-	return d, nil
-}
-
-func (d *Durable) revoke(operation string) {
-	for k := range d.Orders {
-		if d.Orders[k].Operation == operation {
-			d.Orders[k].Revoked = true
-		}
-	}
-	if d.Marker != nil && d.Marker.Operation == operation {
-		d.Marker = nil
-	}
-}
-
-// fulfil ends the orders of a plain fence that was proven: they stood while its
-// intent was open. An order of a promotion stands on with its epoch.
-func (d *Durable) fulfil(operation string) {
-	for k := range d.Orders {
-		if d.Orders[k].Operation == operation && d.Orders[k].Epoch.Zero() {
-			d.Orders[k].Obeyed = true
-		}
-	}
-}
-
-func (d Durable) applyRelease(r Release) (Durable, error) {
-	if _, ok := d.OpenIntent(r.Operation); !ok {
-		return d, fmt.Errorf("%w: the release %s has no open intent here", ErrNotice, r.Operation)
-	}
-	d.Marker = nil
-	for k := range d.Orders {
-		if d.Orders[k].Node == d.Node {
-			d.Orders[k].Revoked = true
-		}
-	}
-	for _, i := range append([]Intent(nil), d.Intents...) {
-		if i.Operation == r.Operation {
-			continue
-		}
-		ended, err := d.applyClosed(Closed{Operation: i.Operation, Result: ResultNotDone, At: r.At})
-		if err != nil {
-			return d, err
-		}
-		d = ended
-	}
-	return d, nil
-}
-
-func (d Durable) closedAlready(operation string) bool {
-	for _, c := range d.Closed {
-		if c.Operation == operation {
-			return true
-		}
-	}
-	return false
-}
-
-// applyOrder records a fence order. An order of an epoch lower than the one
-// this node has seen never commands it (DESIGN rule 5).
-func (d Durable) applyOrder(o Order) (Durable, error) {
-	if !o.Epoch.Zero() && o.Epoch.Number < d.Epoch.Number {
-		return d, fmt.Errorf("%w: order of epoch %d, this node is in epoch %d", ErrLowerEpoch, o.Epoch.Number, d.Epoch.Number)
-	}
-	if !o.Epoch.Zero() && o.Epoch.Number == d.Epoch.Number && o.Epoch.ID != d.Epoch.ID {
-		return d, fmt.Errorf("%w: order of epoch %d", ErrEpochConflict, o.Epoch.Number)
-	}
-	for k, have := range d.Orders {
-		if have.Operation == o.Operation && have.Node == o.Node {
-			o.Revoked = o.Revoked || have.Revoked // a revocation is never undone
-			o.Obeyed = o.Obeyed || have.Obeyed
-			d.Orders[k] = o
-			return d, nil
-		}
-	}
-	d.Orders = append(d.Orders, o)
-	return d, nil
 }
 
 func (d Durable) applyEpoch(e EpochNotice) (Durable, error) {
@@ -248,7 +146,7 @@ func (d Durable) applyEpoch(e EpochNotice) (Durable, error) {
 		return d, fmt.Errorf("%w: this node was never adopted", ErrForeign)
 	case e.Epoch.Number < d.Epoch.Number:
 		return d, fmt.Errorf("%w: %d, not %d", ErrLowerEpoch, e.Epoch.Number, d.Epoch.Number)
-	case e.Epoch.Number == d.Epoch.Number && e.Epoch.ID != d.Epoch.ID:
+	case e.Epoch.Number == d.Epoch.Number && e.Epoch != d.Epoch:
 		return d, fmt.Errorf("%w: number %d", ErrEpochConflict, d.Epoch.Number)
 	}
 	d.SystemID = e.SystemID
