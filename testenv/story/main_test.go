@@ -17,7 +17,7 @@ const binaryVariable = "WATCHDOG_STORY_BINARY"
 // TestMain builds the program once, with the race detector and the failpoints,
 // before the tests become the user that PostgreSQL accepts.
 func TestMain(m *testing.M) {
-	if os.Getenv(binaryVariable) == "" {
+	if os.Getenv(binaryVariable) == "" && !testenv.AsCommand() {
 		dir, err := build()
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "story: build the program:", err)
