@@ -66,6 +66,7 @@ type follower struct {
 	plan *runbooks.Plan
 	last *runbooks.Refusal // why a step was not done
 	open bool              // a line waits to be written again
+	head string            // of the step that runs, when it was not shown yet
 }
 
 // errEnd ends a stream whose operation has ended or stands.
@@ -155,12 +156,16 @@ func (f *follower) show(r runbooks.Record) {
 		_ = a.printLine(r)
 		return
 	case r.Type == runbooks.RecordIntent:
+		f.head = renderRunning(r)
 		if st.live && !a.quiet {
-			a.out("\r\x1b[K%s", renderRunning(r))
+			a.out("\r\x1b[K%s", f.head)
 			f.open = true
 		}
 		return
+	case r.Type == runbooks.RecordNote && !a.quiet:
+		f.underHead()
 	}
+	f.head = ""
 	if f.open {
 		a.out("\r\x1b[K")
 		f.open = false
@@ -169,6 +174,17 @@ func (f *follower) show(r runbooks.Record) {
 		return
 	}
 	a.out("%s", renderRecord(r, st))
+}
+
+// underHead lets the first note of a step stand below the step's own line.
+func (f *follower) underHead() {
+	switch {
+	case f.open:
+		f.a.out("\n")
+		f.open = false
+	case f.head != "":
+		f.a.out("%s\n", f.head)
+	}
 }
 
 // note learns from a record; done is true when the operation ended with it, and

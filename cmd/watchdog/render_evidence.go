@@ -57,8 +57,10 @@ func evidenceRow(observer string, seen view.ServerReport) []cell {
 	return plainCells(clean(observer), verdict, seen.Role.String(), cause, since, position, ageText(seen.Age), ageText(seen.Answered))
 }
 
-// conditionLines gives one open condition with its evidence.
-func conditionLines(c view.OpenCondition, st style) string {
+// conditionLines gives one open condition with its evidence. What the reader
+// has seen already is not said twice: the summary above, and evidence that an
+// earlier condition rests on.
+func conditionLines(c view.OpenCondition, summary string, shown map[string]bool, st style) string {
 	mark, colour := "i ", ""
 	switch c.Severity {
 	case "page":
@@ -76,9 +78,22 @@ func conditionLines(c view.OpenCondition, st style) string {
 		since += ", not told yet"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %s: %s  (%s)\n", st.paint(colour, mark), clean(c.Code), clean(c.Subject), clean(c.Text), since)
+	text := ": " + clean(c.Text)
+	if c.Text == summary {
+		text = ""
+	}
+	fmt.Fprintf(&b, "%s %s %s%s  (%s)\n", st.paint(colour, mark), clean(c.Code), clean(c.Subject), text, since)
+	repeated := 0
 	for _, e := range c.Evidence {
+		if shown[e] {
+			repeated++
+			continue
+		}
+		shown[e] = true
 		b.WriteString("     " + clean(e) + "\n")
+	}
+	if repeated > 0 {
+		b.WriteString("     and as above\n")
 	}
 	return b.String()
 }

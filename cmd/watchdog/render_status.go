@@ -29,8 +29,9 @@ func renderStatus(s view.Status, st style) string {
 	if s.Running != "" {
 		b.WriteString("!  operation " + clean(s.Running) + " is open: watchdog ops follow " + clean(s.Running) + "\n")
 	}
+	shown := map[string]bool{}
 	for _, c := range s.Open {
-		b.WriteString(conditionLines(c, st))
+		b.WriteString(conditionLines(c, s.Summary, shown, st))
 	}
 	b.WriteString(nextLines(s.Next))
 	return b.String()
@@ -56,11 +57,11 @@ func statusHead(s view.Status, st style) string {
 	}
 	symbol, colour := stateMark(state)
 	line := fmt.Sprintf("%s  %s", clean(s.Cluster), st.paint(colour, symbol+" "+state))
-	if s.Summary != "" {
-		line += "  " + clean(s.Summary)
-	}
 	line += "  " + s.At.Local().Format("15:04:05 MST") + "\n"
 	line += "asked on " + clean(s.AskedOn) + ", " + epochText(s) + ", oldest sample " + oldestSample(s) + "\n"
+	if s.Summary != "" {
+		line += clean(s.Summary) + "\n"
+	}
 	return line
 }
 
