@@ -166,4 +166,3 @@ func describe(p runbooks.Plan) string {
 	b, _ := json.Marshal(p.Gates)
 	return string(b)
 }
-
