@@ -238,7 +238,7 @@ func sizeBytes(text string) (uint64, error) {
 }
 
 func (s *Story) confirm(ctx context.Context) error {
-	s.tell.step("The operator confirms this plan by naming the node; every step is on disk before it begins, and proven after it.")
+	s.tell.step("The operator confirms this very plan, here as a script does (--confirm alone asks on a terminal); each step is on disk before it begins.")
 	args := []string{"promote", "--confirm=db2", "--plan=" + s.plan.id}
 	if s.plan.accept != "" {
 		args = append(args, "--accept-data-loss="+s.plan.accept)
