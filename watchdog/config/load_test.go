@@ -246,6 +246,29 @@ func TestDiff_TellsWhatNeedsARestart(t *testing.T) {
 	}
 }
 
+// A change that the running service does not take over must say so: what a
+// reload applies is exactly hold, loss, plan, gate and log.level.
+func TestDiff_NothingIsLiveThatAReloadDoesNotApply(t *testing.T) {
+	a := mustLoad(t, minimal)
+	for text, restart := range map[string]bool{
+		"hold: {replication_down: 2s}\n":            false,
+		"loss: {allowed: 16kB}\n":                   false,
+		"plan: {valid_for: 90s}\n":                  false,
+		"gate: {peer_wait: 9s}\n":                   false,
+		"log: {level: debug}\n":                     false,
+		"hold_down: 9s\n":                           true,
+		"alerts: {take_over: 9s}\n":                 true,
+		"app: {health_url: http://127.0.0.1:1/h}\n": true,
+		"probes: {misses: 9}\n":                     true,
+		"log: {format: json}\n":                     true,
+	} {
+		changes := Diff(a, mustLoad(t, minimal+text))
+		if len(changes) == 0 || (len(NeedsRestart(changes)) > 0) != restart {
+			t.Errorf("%q: %v, want restart %t", text, changes, restart)
+		}
+	}
+}
+
 func TestLoad_ErrorsAsFindsTheFirstOfSeveral(t *testing.T) {
 	_, err := Load(folder(t, minimal+"hold: {no_primary: soon}\nloss: {allowed: 5}\n"))
 	var es Errors
