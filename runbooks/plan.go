@@ -36,7 +36,10 @@ type Plan struct {
 	Fence    FencePlan            `json:"fence"`
 	Steps    []StepLine           `json:"steps"`
 	Gates    []Gate               `json:"gates"`
-	Warnings []string             `json:"warnings,omitempty"`
+	// Over names the open operations of silent nodes that a release passes
+	// over, and that end with it.
+	Over     []string `json:"over,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 	// Refusal is the first gate that stands in the way; nil when the plan may
 	// be confirmed as it is.
 	Refusal *Refusal `json:"refusal,omitempty"`

@@ -2,6 +2,7 @@ package runbooks
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
@@ -77,6 +78,9 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 		p.SystemID = s.SystemID
 	}
 	checks := []check{checkState(f), checkKnown(f, p.SystemID), checkReleaseLock(f), checkOtherPrimaries(f)}
+	if p.Over = leftBehind(f); len(p.Over) > 0 {
+		p.Warnings = append(p.Warnings, "ends what a silent node left open: "+strings.Join(p.Over, ", "))
+	}
 	proof, proven := otherProof(f, other)
 	if !proven {
 		var fenceable check
@@ -117,9 +121,12 @@ func checkKnown(f Facts, running replication.SystemID) check {
 	return ok("adopted", "epoch %d, primary %s", f.Own.Epoch.Number, f.Own.Epoch.Primary)
 }
 
-// checkReleaseLock refuses while an operation of a reachable owner is open; the
-// copies that a dead owner left are ended by the release itself.
-func checkReleaseLock(f Facts) check {
+// heldOpen is one open operation as some node holds its lock or intent.
+type heldOpen struct{ kind, operation, owner, by string }
+
+// openAnywhere lists the operations whose lock or intent some node holds.
+func openAnywhere(f Facts) []heldOpen {
+	var list []heldOpen
 	for _, n := range f.Nodes {
 		d := n.Durable
 		if n.Node == f.Self {
@@ -128,16 +135,50 @@ func checkReleaseLock(f Facts) check {
 		if d == nil {
 			continue
 		}
-		if l := d.Lock; l != nil && (l.Owner == f.Self || ownerAnswers(f, l.Owner)) {
-			return no("operation", ExitLocked, "10", "watchdog ops abort "+l.Operation, "%s %s of %s is open (%s)", l.Kind, l.Operation, l.Owner, l.By)
+		if l := d.Lock; l != nil {
+			list = append(list, heldOpen{l.Kind, l.Operation, l.Owner, l.By})
+		}
+		for _, i := range d.Intents {
+			list = append(list, heldOpen{i.Kind, i.Operation, i.Owner, i.By})
+		}
+	}
+	return list
+}
+
+// checkReleaseLock refuses while an operation is open whose owner can be asked
+// to resume or abort it.
+func checkReleaseLock(f Facts) check {
+	for _, h := range openAnywhere(f) {
+		if ownerHolds(f, h) {
+			return no("operation", ExitLocked, "10", "watchdog ops abort "+h.operation, "%s %s of %s is open (%s)", h.kind, h.operation, h.owner, h.by)
 		}
 	}
 	return ok("operation", "no operation of a node that answers is open")
 }
 
-func ownerAnswers(f Facts, owner string) bool {
-	n, found := f.Node(owner)
-	return found && n.Answers
+// leftBehind names the operations that nobody can end but a release: their
+// owner is silent, or answers and knows nothing of them any more.
+func leftBehind(f Facts) []string {
+	var over []string
+	for _, h := range openAnywhere(f) {
+		if !ownerHolds(f, h) && !contains(over, h.operation) {
+			over = append(over, h.operation)
+		}
+	}
+	return over
+}
+
+// ownerHolds says whether the operation's owner answers and holds it open.
+func ownerHolds(f Facts, h heldOpen) bool {
+	if h.owner == f.Self {
+		return true
+	}
+	n, found := f.Node(h.owner)
+	if !found || !n.Answers || n.Durable == nil {
+		return false
+	}
+	_, open := n.Durable.OpenIntent(h.operation)
+	return open || (n.Durable.Lock != nil && n.Durable.Lock.Operation == h.operation)
 }
 
 // otherProof says whether the other node's own answer proves that it is no

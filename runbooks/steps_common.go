@@ -12,7 +12,7 @@ import (
 func (d Deps) lockStep(o *Operation) Step {
 	return Step{
 		Act: func(ctx context.Context, s *Scribe) error {
-			l := fence.Lock{Operation: o.ID, Kind: string(o.Plan.Kind), Owner: d.Self, By: o.Request.By, Since: d.Now()}
+			l := fence.Lock{Operation: o.ID, Kind: string(o.Plan.Kind), Owner: d.Self, By: o.Request.By, Since: d.Now(), Over: o.Plan.Over}
 			for _, node := range sorted(append(d.Others.Names(), d.Self)) {
 				if node == d.Self {
 					if err := Applied(d.State.Apply(fence.Notice{Lock: &l})); err != nil {
@@ -56,7 +56,7 @@ func (d Deps) intentStep(o *Operation, makesEpoch bool, jump uint64) Step {
 		i, have := dur.OpenIntent(o.ID)
 		if !have {
 			i = fence.Intent{Operation: o.ID, Kind: string(o.Plan.Kind), Owner: d.Self, Target: o.Plan.Target,
-				By: o.Request.By, OpenedAt: d.Now()}
+				By: o.Request.By, OpenedAt: d.Now(), Over: o.Plan.Over}
 			if makesEpoch {
 				i.Epoch = newEpoch(dur.Epoch, o.Plan.Target, d.Random())
 				i.Epoch.Number += jump
