@@ -18,6 +18,9 @@ import (
 // nodeAPI registers what the other nodes call. Whose key made the call is in
 // the Caller: a node speaks only for itself.
 func (s *Service) nodeAPI(r *control.Router) {
+	control.Handle(r, control.NodePing, func(context.Context, control.Caller, string, control.None) (control.Pong, error) {
+		return control.Pong{Node: s.cfg.Node, Clock: time.Now()}, nil
+	})
 	control.Handle(r, control.NodeFacts, func(context.Context, control.Caller, string, control.None) (control.Facts, error) {
 		return s.facts(), nil
 	})

@@ -168,12 +168,15 @@ func runningAsPrimary(dir string) (asPrimary, known bool) {
 	if empty, err := pgdata.Empty(dir); err == nil && empty {
 		return false, true
 	}
-	held, err := pgdata.Holders(dir)
-	if err != nil {
-		return false, false
-	}
-	if len(pgdata.Servers(held)) == 0 {
-		return false, true
+	// Looking at all processes is needed only to know that none is a server.
+	if _, runs := pgdata.Postmaster(dir); !runs {
+		held, err := pgdata.Holders(dir)
+		if err != nil {
+			return false, false
+		}
+		if len(pgdata.Servers(held)) == 0 {
+			return false, true
+		}
 	}
 	c, err := pgdata.ReadControl(dir)
 	if err != nil {

@@ -136,7 +136,7 @@ func (s *Service) round() {
 	if _, err := s.engine.Observe(now, conditions, s.peerView(v)); err != nil {
 		s.log.Error("keep incidents", zap.Error(err))
 	}
-	st := s.buildStatus(v, conditions, now)
+	st := s.buildStatus(v, r.Durable, conditions, now)
 	s.mu.Lock()
 	s.status, s.open, s.lastLoop = st, conditions, now
 	s.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gestionale-fullstack/watchdog/alerts"
+	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
@@ -16,11 +17,8 @@ func (s *Service) Status() view.Status {
 	return s.status
 }
 
-func (s *Service) buildStatus(v view.View, conditions []alerts.Condition, now time.Time) view.Status {
-	in := view.StatusInput{View: v, Limits: s.lim(), At: now, Faults: s.ops.faults()}
-	if d, err := s.store.Read(); err == nil {
-		in.Adopted = !d.Epoch.Zero()
-	}
+func (s *Service) buildStatus(v view.View, own *fence.Durable, conditions []alerts.Condition, now time.Time) view.Status {
+	in := view.StatusInput{View: v, Limits: s.lim(), At: now, Faults: s.ops.faults(), Adopted: own != nil && !own.Epoch.Zero()}
 	if ops := v.Operations(); len(ops) > 0 {
 		in.Running = ops[0].ID
 	}

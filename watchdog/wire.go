@@ -64,12 +64,12 @@ func (s *Service) measureEdge(ctx context.Context, node string) (observe.Edge, e
 	if err != nil {
 		return observe.Edge{}, err
 	}
-	facts, round, err := control.Ping(ctx, c)
+	pong, round, err := control.Ping(ctx, c)
 	if err != nil {
 		return observe.Edge{}, err
 	}
-	if facts.Node != node {
-		return observe.Edge{}, fmt.Errorf("%s says that it is %q", node, facts.Node)
+	if pong.Node != node {
+		return observe.Edge{}, fmt.Errorf("%s says that it is %q", node, pong.Node)
 	}
 	return observe.Edge{RTT: round.RTT, Skew: round.Skew}, nil
 }

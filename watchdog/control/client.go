@@ -188,15 +188,15 @@ type Round struct {
 	Skew time.Duration // the other clock minus ours, uncertain by half of RTT
 }
 
-// Ping asks another node for its facts and measures the way there: RTT on our
-// monotonic clock, skew by the round trip's midpoint.
-func Ping(ctx context.Context, c *Client) (Facts, Round, error) {
-	facts, p, err := callMeasured(ctx, c, NodeFacts, "", None{})
+// Ping asks another node for a sign of life and measures the way there: RTT on
+// our monotonic clock, skew by the round trip's midpoint.
+func Ping(ctx context.Context, c *Client) (Pong, Round, error) {
+	pong, p, err := callMeasured(ctx, c, NodePing, "", None{})
 	if err != nil {
-		return Facts{}, Round{}, err
+		return Pong{}, Round{}, err
 	}
 	sent, first := time.Duration(p.sentAt.Load()), time.Duration(p.firstAt.Load())
 	rtt := max(0, first-sent)
 	midpoint := p.start.Add(sent + rtt/2).Round(0)
-	return facts, Round{RTT: rtt, Skew: facts.Clock.Sub(midpoint)}, nil
+	return pong, Round{RTT: rtt, Skew: pong.Clock.Sub(midpoint)}, nil
 }

@@ -32,6 +32,7 @@ var (
 
 // Between nodes, mutual TLS only.
 var (
+	NodePing     = Endpoint[None, Pong]{"GET", "/v1/node/ping"}
 	NodeFacts    = Endpoint[None, Facts]{"GET", "/v1/node/facts"}
 	NodeTell     = Endpoint[fence.Notice, None]{"POST", "/v1/node/tell"}
 	NodeAsk      = Endpoint[None, Standing]{"GET", "/v1/node/operations/{id}"}
@@ -72,6 +73,13 @@ type OperationLine struct {
 // Records is one operation's journal.
 type Records struct {
 	Records []runbooks.Record `json:"records"`
+}
+
+// Pong is a node's sign of life. It is asked for every second and costs nothing
+// to give, unlike Facts.
+type Pong struct {
+	Node  string    `json:"node"`
+	Clock time.Time `json:"clock"`
 }
 
 // Facts is what a node says of itself when asked directly: the only source of

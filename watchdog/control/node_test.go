@@ -31,8 +31,8 @@ func (a *asked) register(r *control.Router) {
 		a.calls.Add(1)
 		return control.None{}, nil
 	})
-	control.Handle(r, control.NodeFacts, func(context.Context, control.Caller, string, control.None) (control.Facts, error) {
-		return control.Facts{Node: "b", Clock: time.Now().Add(time.Hour)}, nil
+	control.Handle(r, control.NodePing, func(context.Context, control.Caller, string, control.None) (control.Pong, error) {
+		return control.Pong{Node: "b", Clock: time.Now().Add(time.Hour)}, nil
 	})
 }
 
@@ -72,11 +72,11 @@ func TestNode_Ping_MeasuresTheOtherClock(t *testing.T) {
 	a, b := pair(t)
 	var got asked
 	addr, _ := b.serve(t, got.register)
-	facts, round, err := control.Ping(within(t, 5*time.Second), a.client(t, "b", addr))
+	pong, round, err := control.Ping(within(t, 5*time.Second), a.client(t, "b", addr))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if off := (round.Skew - time.Hour).Abs(); facts.Node != "b" || off > round.RTT+time.Millisecond {
+	if off := (round.Skew - time.Hour).Abs(); pong.Node != "b" || off > round.RTT+time.Millisecond {
 		t.Errorf("skew = %v with a round trip of %v, want 1h", round.Skew, round.RTT)
 	}
 	if round.RTT <= 0 || round.RTT > 5*time.Second {
