@@ -35,7 +35,7 @@ func NewExtras(ctx context.Context, p *Pair, mail MailOptions) (*Extras, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(p.Dir, "mail-ca.pem"), sink.CertPEM(), 0o644); err != nil {
+	if err := p.owner.WriteFile(filepath.Join(p.Dir, "mail-ca.pem"), sink.CertPEM()); err != nil {
 		return nil, fmt.Errorf("write certificate of the mail server: %w", err)
 	}
 	data, err := json.Marshal(map[string]string{"smtp": sink.Addr(), "app_url": app.URL()})

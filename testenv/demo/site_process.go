@@ -73,13 +73,16 @@ func (s *Site) StartService(ctx context.Context, n *SiteNode, env ...string) err
 		return fmt.Errorf("start service of %s: %w", n.Name, err)
 	}
 	n.ServicePid = cmd.Process.Pid
-	return s.await(ctx, "the service of "+n.Name+" answers", func() (bool, string) {
+	if err := s.await(ctx, "the service of "+n.Name+" answers", func() (bool, string) {
 		_, errs, exit := s.Run(ctx, n, "status", "--json")
-		if n.over() {
-			return true, "" // reported below
-		}
-		return exit == 0, errs
-	})
+		return exit == 0 || n.over(), errs
+	}); err != nil {
+		return err
+	}
+	if n.over() {
+		return fmt.Errorf("the service of %s ended: %s", n.Name, n.Log(2048))
+	}
+	return nil
 }
 
 // over says whether the service that we started has ended.
