@@ -2,9 +2,7 @@ package runbooks
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
@@ -14,6 +12,9 @@ import (
 func assessLoss(f Facts, primary, standby NodeFacts) Loss {
 	l := Loss{AllowedBytes: f.Allowed, SampleAgeMS: -1, Basis: "the end of WAL on " + primary.Node + " is not known yet"}
 	l.Standby = received(standby)
+	if standby.Status != nil {
+		l.Timeline = standby.Status.Timeline
+	}
 	last, seen := primary.Last()
 	if seen && last.Role == replication.RolePrimary {
 		l.Primary = last.Position
@@ -24,7 +25,7 @@ func assessLoss(f Facts, primary, standby NodeFacts) Loss {
 			l.EstimateBytes = &e
 		}
 	}
-	if f.Unsealed != nil {
+	if f.Unsealed != nil && !otherBranch(l, f.Unsealed.Timeline) {
 		l.Unsealed = f.Unsealed.LSN
 		if n := l.Unsealed.Since(l.Standby); n > l.AtLeastBytes {
 			l.AtLeastBytes = n
@@ -39,6 +40,12 @@ func assessLoss(f Facts, primary, standby NodeFacts) Loss {
 	return l
 }
 
+// otherBranch says that an end of WAL lies on another timeline than the standby:
+// then the two positions say nothing about each other (DESIGN rule 13).
+func otherBranch(l Loss, tl replication.Timeline) bool {
+	return tl != 0 && l.Timeline != 0 && tl != l.Timeline
+}
+
 // received is the standby's position: the greater of receive and replay,
 // because the receive position falls back to a segment start after a restart
 // (PostgreSQL: pg_last_wal_receive_lsn).
@@ -48,24 +55,6 @@ func received(n NodeFacts) replication.LSN {
 		at = max(n.Status.Receive, n.Status.Replay)
 	}
 	return at
-}
-
-// synchronous says whether the standby was a synchronous one when the primary
-// was last asked: then no commit was acknowledged that it has not flushed.
-func synchronous(primary NodeFacts, standby string) (string, bool) {
-	if primary.Status == nil || primary.Status.InRecovery {
-		return "", false
-	}
-	if primary.Status.SynchronousStandbyNames == "" || !slices.Contains([]string{"on", "remote_apply"}, primary.Status.SynchronousCommit) {
-		return "", false
-	}
-	for _, s := range primary.Status.Standbys {
-		if s.ApplicationName == standby && (s.SyncState == "sync" || s.SyncState == "quorum") {
-			return fmt.Sprintf("%s was the synchronous standby %s before: no row acknowledged under synchronous_commit=%s is lost",
-				standby, primary.StatusAge.Round(time.Second), primary.Status.SynchronousCommit), true
-		}
-	}
-	return "", false
 }
 
 // needed is the figure that the operator has to accept; known is false when it

@@ -72,6 +72,10 @@ func (d Deps) lossStep(o *Operation) Step {
 		if out.EndOfWAL == nil {
 			return judgeUnread(o, out.Node)
 		}
+		if otherBranch(o.Plan.Loss, out.EndOfWAL.Timeline) {
+			return &Refusal{Exit: ExitPartWay, Rule: "13", Gate: "timeline", Reason: fmt.Sprintf("the sealed disk of %s ends on timeline %d, %s is on %d: the branch is not proven",
+				out.Node, out.EndOfWAL.Timeline, d.Self, o.Plan.Loss.Timeline), Hint: "watchdog ops abort " + o.ID}
+		}
 		lost := out.EndOfWAL.LSN.Since(got)
 		if err := s.Figure("lost_bytes", int64(lost)); err != nil { //nolint:gosec // a WAL distance never nears 2^63
 			return err

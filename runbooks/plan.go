@@ -68,6 +68,8 @@ type Loss struct {
 	// Primary and Standby are the two positions that were compared.
 	Primary replication.LSN `json:"primary_lsn"`
 	Standby replication.LSN `json:"standby_lsn"`
+	// Timeline is the standby's: an end of WAL on another one is not compared.
+	Timeline replication.Timeline `json:"standby_timeline,omitempty"`
 	// Unsealed is the end of WAL that the old primary's service read from the
 	// disk before the seal; zero when not read.
 	Unsealed replication.LSN `json:"unsealed_end_of_wal,omitempty"`
