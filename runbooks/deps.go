@@ -94,7 +94,8 @@ type Deps struct {
 
 // tellAll tells every other node in the order of their names. Nodes that do not
 // answer are noted and passed over: a notice reaches them when they come back.
-// A refusal of any node ends it.
+// A refusal of any node ends it: a node that answers and refuses knows of
+// another operation or of a later epoch, and that is no silence.
 func (d Deps) tellAll(ctx context.Context, s *Scribe, n fence.Notice) error {
 	for _, node := range sorted(d.Others.Names()) {
 		if err := d.tell(ctx, s, node, n); err != nil {
@@ -110,12 +111,18 @@ func (d Deps) tell(ctx context.Context, s *Scribe, node string, n fence.Notice) 
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrNotReached):
-		if s == nil {
-			return nil
-		}
 		return s.Note("%s was not told: %v", node, err)
 	}
 	return fmt.Errorf("tell %s: %w", node, err)
+}
+
+// tellEnd tells every other node that something is over. Nobody can refuse an
+// end, and whoever was not told asks the owner for it: no node's trouble keeps
+// the others from hearing it, nor the operation open.
+func (d Deps) tellEnd(ctx context.Context, n fence.Notice) {
+	for _, node := range sorted(d.Others.Names()) {
+		_ = d.Others.Tell(ctx, node, n)
+	}
 }
 
 func sorted(names []string) []string {
@@ -145,7 +152,8 @@ func (d Deps) closeEverywhere(ctx context.Context, o *Operation, result fence.Re
 	if err := d.State.Apply(fence.Notice{Closed: &c}); err != nil {
 		return err
 	}
-	return d.tellAll(ctx, nil, fence.Notice{Closed: &c})
+	d.tellEnd(ctx, fence.Notice{Closed: &c})
+	return nil
 }
 
 // Closer gives the Runner's Close function.

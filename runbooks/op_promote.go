@@ -15,7 +15,7 @@ func PromoteSteps(d Deps, o *Operation) map[string]Step {
 	old := o.Plan.Fence.Node
 	steps := d.outOfRecovery(o, old)
 	steps[StepLock] = d.lockStep(o)
-	steps[StepIntent] = d.intentStep(o, true, 0)
+	steps[StepIntent] = d.intentStep(o)
 	steps[StepFence] = d.fenceStep(o, old)
 	steps[StepLoss] = d.lossStep(o)
 	steps[StepReplay] = Step{Guard: d.held(o), Act: func(ctx context.Context, s *Scribe) error {
@@ -39,7 +39,7 @@ func (d Deps) outOfRecovery(o *Operation, other string) map[string]Step {
 		StepSlot: {Guard: d.held(o), Act: func(ctx context.Context, _ *Scribe) error {
 			return d.Promoted.CreateSlot(ctx, d.SlotName(other))
 		}},
-		StepEpoch:   d.epochStep(o, false),
+		StepEpoch:   d.epochStep(o),
 		StepPromote: d.promoteStep(o),
 		StepVerify:  d.verifyStep(o),
 		StepReleaseSync: {Act: func(ctx context.Context, s *Scribe) error {
@@ -190,7 +190,7 @@ func (d Deps) reprove(ctx context.Context, s *Scribe, o *Operation, i fence.Inte
 		return nil
 	}
 	if o.Plan.Fence.Node == "" {
-		return d.proveOther(ctx, s, o, otherOf(o))
+		return d.proveOther(ctx, s, o, o.Plan.Other)
 	}
 	order := fence.Order{Operation: o.ID, Node: o.Plan.Fence.Node, Issuer: d.Self, Epoch: i.Epoch, By: o.Request.By, IssuedAt: d.Now()}
 	out := d.Fencer.Fence(ctx, order, statedBy(o, order.Node))

@@ -27,6 +27,8 @@ type Plan struct {
 	Owner   string      `json:"owner"`  // node whose service will run it
 	Target  string      `json:"target"` // node that becomes (or stays) primary, or is fenced
 	Epoch   fence.Epoch `json:"epoch"`  // current epoch, which the plan is bound to
+	// Other is the pair's other node, in a release and an adoption.
+	Other string `json:"other,omitempty"`
 	// SystemID is the system identifier that an adoption records.
 	SystemID replication.SystemID `json:"system_identifier,omitempty"`
 	MadeAt   time.Time            `json:"made_at"`

@@ -32,22 +32,22 @@ func (d Deps) lockStep(o *Operation) Step {
 	}
 }
 
-// unlock gives the lock back where it was taken and passes err on.
+// unlock gives the lock back wherever it was taken and passes err on. A node
+// that this does not reach drops its copy when it hears that the operation has
+// ended.
 func (d Deps) unlock(ctx context.Context, l fence.Lock, err error) error {
 	n := fence.Notice{Unlock: &l}
 	if uerr := d.State.Apply(n); uerr != nil && err == nil {
 		err = uerr
 	}
-	if terr := d.tellAll(ctx, nil, n); terr != nil && err == nil {
-		err = terr
-	}
+	d.tellEnd(ctx, n)
 	return err
 }
 
 // intentStep records the intent durably here and on every node that answers,
 // before anything is fenced (DESIGN rule 3). The epoch's random id is drawn
 // once: a resume finds it in the intent.
-func (d Deps) intentStep(o *Operation, makesEpoch bool, jump uint64) Step {
+func (d Deps) intentStep(o *Operation) Step {
 	return Step{Act: func(ctx context.Context, s *Scribe) error {
 		dur, err := d.State.Read()
 		if err != nil {
@@ -57,9 +57,8 @@ func (d Deps) intentStep(o *Operation, makesEpoch bool, jump uint64) Step {
 		if !have {
 			i = fence.Intent{Operation: o.ID, Kind: string(o.Plan.Kind), Owner: d.Self, Target: o.Plan.Target,
 				By: o.Request.By, OpenedAt: d.Now(), Over: o.Plan.Over}
-			if makesEpoch {
-				i.Epoch = newEpoch(dur.Epoch, o.Plan.Target, d.Random())
-				i.Epoch.Number += jump
+			if o.Plan.Kind != KindFence {
+				i.Epoch = d.nextEpoch(ctx, o, dur)
 			}
 		}
 		if err := Applied(d.State.Apply(fence.Notice{Intent: &i})); err != nil {
@@ -77,16 +76,17 @@ func (d Deps) token(o *Operation) (fence.Intent, error) {
 		return fence.Intent{}, err
 	}
 	i, open := dur.OpenIntent(o.ID)
+	own := o.Plan.Kind == KindFence && o.Plan.Target == d.Self // its own marker and order are what it is about
 	switch {
 	case !open:
 		return i, &Refusal{Exit: ExitRefused, Rule: "6", Reason: "the intent of this operation is not open any more", Hint: "watchdog status"}
-	case dur.Marker != nil:
+	case dur.Marker != nil && !(own && dur.Marker.Operation == o.ID):
 		return i, &Refusal{Exit: ExitRefused, Rule: "6", Reason: fmt.Sprintf("%s was fenced meanwhile by operation %s", d.Self, dur.Marker.Operation), Hint: "watchdog status"}
 	case !i.Epoch.Zero() && dur.Epoch.Number > i.Epoch.Number,
 		!i.Epoch.Zero() && dur.Epoch.Number == i.Epoch.Number && !dur.Epoch.Same(i.Epoch):
 		return i, &Refusal{Exit: ExitRefused, Rule: "5", Reason: fmt.Sprintf("epoch %d was made meanwhile (primary %s)", dur.Epoch.Number, dur.Epoch.Primary), Hint: "watchdog status"}
 	}
-	if order, stands := dur.StandingOrder(d.Self); stands {
+	if order, stands := dur.StandingOrder(d.Self); stands && !(own && order.Operation == o.ID) {
 		return i, &Refusal{Exit: ExitRefused, Rule: "6", Reason: fmt.Sprintf("a fence order of operation %s stands against %s", order.Operation, d.Self), Hint: "watchdog status"}
 	}
 	return i, nil
@@ -162,37 +162,6 @@ func judgeFence(o *Operation, out fence.Outcome) error {
 			Hint: "watchdog ops resume " + o.ID + " --i-have-powered-off " + out.Node}
 	}
 	return nil
-}
-
-// epochStep makes the new epoch durable here, then on every node that answers
-// (DESIGN rule 5).
-func (d Deps) epochStep(o *Operation, adopt bool) Step {
-	return Step{
-		Sticky: true,
-		Guard:  d.held(o),
-		Act: func(ctx context.Context, s *Scribe) error {
-			i, err := d.token(o)
-			if err != nil {
-				return err
-			}
-			dur, err := d.State.Read()
-			if err != nil {
-				return err
-			}
-			n := fence.EpochNotice{Operation: o.ID, SystemID: dur.SystemID, Epoch: i.Epoch, Adopt: adopt}
-			if n.SystemID == 0 {
-				// A node that was never adopted, or whose state was lost.
-				n.SystemID, n.Adopt = o.Plan.SystemID, true
-			}
-			if err := Applied(d.State.Apply(fence.Notice{Epoch: &n})); err != nil {
-				return err
-			}
-			if err := d.tellAll(ctx, s, fence.Notice{Epoch: &n}); err != nil {
-				return err
-			}
-			return s.Note("epoch %d (%s), primary %s", i.Epoch.Number, i.Epoch.ID, i.Epoch.Primary)
-		},
-	}
 }
 
 func (d Deps) closeStep(o *Operation) Step {
