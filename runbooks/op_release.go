@@ -2,6 +2,7 @@ package runbooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
@@ -16,7 +17,7 @@ func ReleaseSteps(d Deps, o *Operation) map[string]Step {
 	steps[StepIntent] = d.intentStep(o)
 	steps[StepFence] = d.releaseFence(o)
 	steps[StepProof] = Step{Act: func(ctx context.Context, s *Scribe) error { return d.proveOther(ctx, s, o, other) }}
-	steps[StepLift] = Step{Sticky: true, Act: func(context.Context, *Scribe) error {
+	steps[StepLift] = Step{Sticky: true, Guard: d.sameHold(o), Act: func(context.Context, *Scribe) error {
 		return d.State.Apply(fence.Notice{Release: &fence.Release{Operation: o.ID, At: d.Now()}})
 	}}
 	steps[StepEnable] = Step{Act: func(ctx context.Context, _ *Scribe) error { return d.Host.Bind(ctx) }}
@@ -29,6 +30,24 @@ func ReleaseSteps(d Deps, o *Operation) map[string]Step {
 			return err
 		}}
 	return steps
+}
+
+// sameHold refuses to lift what came after the plan: a fence of this node that
+// arrived meanwhile was not weighed by anybody (DESIGN rule 6).
+func (d Deps) sameHold(o *Operation) func(context.Context) error {
+	return func(context.Context) error {
+		dur, err := d.State.Read()
+		if err != nil {
+			return err
+		}
+		for _, operation := range holding(dur) {
+			if !contains(o.Plan.Lifts, operation) {
+				return &Refusal{Exit: ExitRefused, Rule: "6", Reason: fmt.Sprintf("%s was fenced meanwhile by operation %s", d.Self, operation),
+					Hint: "watchdog ops abort " + o.ID + ", then: watchdog release " + d.Self}
+			}
+		}
+		return nil
+	}
 }
 
 // releaseFence fences the other node under the release's own intent. The
@@ -68,17 +87,26 @@ func (d Deps) proveOther(ctx context.Context, s *Scribe, o *Operation, other str
 	if out := o.FenceOutcome(); out != nil {
 		return s.Note("%s is fenced, grade %s, by %s", out.Node, out.Grade, out.Device)
 	}
+	dur, err := d.State.Read()
+	if err != nil {
+		return err
+	}
+	// Its answer proves something only while it holds this intent: it may have
+	// been silent when the intent was told (DESIGN rule 3).
+	if i, open := dur.OpenIntent(o.ID); open {
+		if err := d.Others.Tell(ctx, other, fence.Notice{Intent: &i}); err != nil && !errors.Is(err, ErrNotReached) {
+			return fmt.Errorf("tell %s: %w", other, err)
+		}
+	}
 	n, err := d.Others.Answer(ctx, other)
 	if err != nil {
 		return &Refusal{Exit: ExitRefused, Rule: "4", Reason: fmt.Sprintf("%s does not answer any more: %v", other, err),
 			Hint: "watchdog release " + d.Self + " --i-have-powered-off " + other}
 	}
-	dur, err := d.State.Read()
-	if err != nil {
-		return err
-	}
 	if n.Durable != nil {
-		// The other node holds this release's own intent by now.
+		if _, holds := n.Durable.OpenIntent(o.ID); !holds {
+			return &Refusal{Exit: ExitRefused, Rule: "3", Reason: other + " does not hold the intent of this release", Hint: "watchdog ops resume " + o.ID}
+		}
 		own := *n.Durable
 		own.Intents = without(own.Intents, o.ID)
 		n.Durable = &own

@@ -38,6 +38,9 @@ type Plan struct {
 	Fence    FencePlan            `json:"fence"`
 	Steps    []StepLine           `json:"steps"`
 	Gates    []Gate               `json:"gates"`
+	// Lifts names the operations whose marker and orders hold the node that a
+	// release lets go.
+	Lifts []string `json:"lifts,omitempty"`
 	// Over names the open operations of silent nodes that a release passes
 	// over, and that end with it.
 	Over     []string `json:"over,omitempty"`

@@ -17,7 +17,12 @@ func PlanPromote(f Facts, r Request, id string) Plan {
 		p.settle(early)
 		return p
 	}
-	primary, _ := f.Node(f.Own.Epoch.Primary)
+	primary, known := f.Node(f.Own.Epoch.Primary)
+	if !known || primary.Witness {
+		p.settle(append(early, no("primary", ExitRefused, "1", "watchdog config show", "%q, the primary of epoch %d, is not a node of this configuration",
+			f.Own.Epoch.Primary, f.Own.Epoch.Number)))
+		return p
+	}
 	standby, found := f.Other(f.Own.Epoch.Primary)
 	if !found {
 		p.settle(append(early, no("target", ExitRefused, "1", "watchdog config show", "no standby of %s is configured", primary.Node)))
@@ -34,7 +39,7 @@ func PlanPromote(f Facts, r Request, id string) Plan {
 	var fenceable check
 	p.Fence, fenceable = planFence(f, primary.Node, r)
 	checks := append(early, checkOperation(f), checkTarget(standby), checkHeld(f, standby.Node),
-		checkPrimary(f, primary, standby, r), checkOtherPrimaries(f, primary.Node),
+		checkPrimary(f, primary, standby, r), checkOtherPrimaries(f, primary.Node), checkFurther(f, primary, standby),
 		checkIdentity(f, primary, standby), checkTimeline(primary, standby), checkReplay(standby), fenceable)
 	loss := judgeLoss(p.Loss, r, p.Fence.Grade == fence.GradeSealed || peerAnswers(primary))
 	checks = append(checks, check{gate: loss, exit: ExitRefused, rule: "8"})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
 
@@ -40,6 +41,7 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 	if s, seen := node.Last(); seen {
 		p.SystemID = s.SystemID
 	}
+	p.Lifts = holding(f.Own)
 	checks := []check{checkState(f), checkKnown(f, p.SystemID), checkReleaseLock(f), checkOtherPrimaries(f)}
 	if p.Over = leftBehind(f); len(p.Over) > 0 {
 		p.Warnings = append(p.Warnings, "ends what a silent node left open: "+strings.Join(p.Over, ", "))
@@ -64,6 +66,20 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 		p.Next += " --i-have-powered-off " + r.StatedOff
 	}
 	return p
+}
+
+// holding names the operations whose marker or orders hold a node.
+func holding(d fence.Durable) []string {
+	var list []string
+	if d.Marker != nil {
+		list = append(list, d.Marker.Operation)
+	}
+	for _, o := range d.Orders {
+		if o.Node == d.Node && o.Stands(d.Epoch.Number) && !contains(list, o.Operation) {
+			list = append(list, o.Operation)
+		}
+	}
+	return list
 }
 
 func primaryAlready(f Facts, n NodeFacts) bool {

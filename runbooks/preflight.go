@@ -117,28 +117,56 @@ func checkTarget(target NodeFacts) check {
 func checkPrimary(f Facts, primary, standby NodeFacts, r Request) check {
 	const name = "primary"
 	v, seen := primary.Verdict()
-	if standby.Advanced >= 0 && standby.Advanced < 3*time.Second && v != replication.VerdictHealthy {
+	if lifeless(v) && standby.Advanced >= 0 && standby.Advanced < 3*time.Second {
 		return no(name, ExitRefused, "1", "watchdog why",
 			"%s is %s, but %s received new WAL from it %s ago: a primary whose standby keeps receiving is alive",
 			primary.Node, v, standby.Node, standby.Advanced.Round(100*time.Millisecond))
 	}
 	said := fmt.Sprintf("%s is %s, seen by %s %s ago", primary.Node, v, seen.Observer, seen.Age.Round(100*time.Millisecond))
-	switch v {
-	case replication.VerdictDown, replication.VerdictUnreachable, replication.VerdictHung, replication.VerdictStorageStalled:
+	switch {
+	case lifeless(v):
 		return ok(name, "%s", said)
-	case replication.VerdictHealthy:
+	case v == replication.VerdictHealthy:
 		if seen.Role == replication.RoleStandby {
 			return ok(name, "%s, but in recovery: it is held and no primary now", said)
 		}
 		return no(name, ExitRefused, "1", "a planned exchange of a healthy pair is a switchover, not a promotion",
 			"%s: the primary answers", said)
-	case replication.VerdictUnknown:
+	case v == replication.VerdictUnknown:
 		return no(name, ExitUnavailable, "1", "watchdog status", "no probe has spoken about %s yet", primary.Node)
 	}
 	if r.Reason == "" {
 		return no(name, ExitRefused, "1", `--reason "TEXT" when it must be replaced all the same`, "%s", said)
 	}
 	return ok(name, "%s; replaced all the same, reason %q", said, r.Reason)
+}
+
+// lifeless lists the verdicts that allow a promotion without a reason.
+func lifeless(v replication.Verdict) bool {
+	switch v {
+	case replication.VerdictDown, replication.VerdictUnreachable, replication.VerdictHung, replication.VerdictStorageStalled:
+		return true
+	}
+	return false
+}
+
+// checkFurther refuses, by name, while a further standby is ahead of the one
+// that would be promoted: a cluster is a pair, and what it holds would be lost.
+func checkFurther(f Facts, primary, standby NodeFacts) check {
+	for _, n := range f.Nodes {
+		if n.Witness || n.Node == primary.Node || n.Node == standby.Node {
+			continue
+		}
+		at := received(n)
+		if last, seen := n.Last(); seen {
+			at = max(at, last.Position)
+		}
+		if at > received(standby) {
+			return no("further", ExitRefused, "1", "watchdog status", "%s is ahead of %s: it holds WAL up to %s, %s up to %s",
+				n.Node, standby.Node, at, standby.Node, received(standby))
+		}
+	}
+	return ok("further", "no further standby is ahead")
 }
 
 // checkOtherPrimaries refuses while a node other than the one that this plan

@@ -103,13 +103,27 @@ func (r *Runner) Resumed(o *Operation, req Request) error {
 }
 
 // NoWayBack says why an operation cannot be aborted any more; empty when it can.
-// From the durable epoch on, this node is primary by record: only going on, or a
-// release of the other node with proof, leads out.
-func NoWayBack(o *Operation) string {
-	if o.Plan.Kind != KindFence && o.begun(StepEpoch) {
-		return "the new epoch may be durable already: this operation can only be resumed"
+// From the durable epoch on, this node is primary by record: going on leads out.
+// Where going on is refused for good (this node was fenced, a later epoch was
+// made, the intent is gone), aborting is what is left: an operation that could
+// neither be resumed nor aborted would hold every other one back for ever.
+func NoWayBack(o *Operation, own fence.Durable) string {
+	if o.Plan.Kind == KindFence || !o.begun(StepEpoch) {
+		return ""
 	}
-	return ""
+	for _, c := range own.Closed {
+		if c.Operation == o.ID && c.Result == fence.ResultDone {
+			return "it is done, and only its end has to be told: this operation can only be resumed"
+		}
+	}
+	i, open := own.OpenIntent(o.ID)
+	if !open || own.Marker != nil || (own.Epoch.Number >= i.Epoch.Number && !own.Epoch.Same(i.Epoch)) {
+		return ""
+	}
+	if _, stands := own.StandingOrder(own.Node); stands {
+		return ""
+	}
+	return "the new epoch may be durable already: this operation can only be resumed"
 }
 
 // Run carries out the steps that are not journaled as done. steps must hold one
@@ -123,6 +137,9 @@ func (r *Runner) Run(ctx context.Context, o *Operation, steps map[string]Step) e
 		}
 		if o.Done(line.Name) {
 			continue
+		}
+		if ctx.Err() != nil { // killed or aborted between two steps
+			return r.failed(ctx, o, steps, line, fmt.Errorf("go on with step %s: %w", line.Name, context.Cause(ctx)))
 		}
 		if err := r.step(ctx, o, line, step); err != nil {
 			return r.failed(ctx, o, steps, line, err)

@@ -271,7 +271,11 @@ func (o *ops) abort(ctx context.Context, id string, r runbooks.Request) (*runboo
 		}
 		return nil, ended(op, result)
 	}
-	if why := runbooks.NoWayBack(op); why != "" {
+	own, err := o.deps.State.Read()
+	if err != nil {
+		return nil, err
+	}
+	if why := runbooks.NoWayBack(op, own); why != "" {
 		return nil, &runbooks.Refusal{Exit: runbooks.ExitRefused, Rule: "5", Gate: "abort", Reason: why, Hint: "watchdog ops resume " + op.ID}
 	}
 	f, err := o.begin(op)
