@@ -71,15 +71,18 @@ func (a *app) gate(ctx context.Context, execute bool, overridesFile string, comm
 	if err != nil {
 		return err
 	}
-	isolated := false
+	var isolated []pgctl.Setting
 	d, err := bootgate.Run(ctx, bootgate.Options{Node: cfg.Node, DataDir: cfg.Postgres.DataDir, Store: state.Open(cfg.StateDir, cfg.Node),
 		Peers: peers, PeerWait: cfg.Gate.PeerWait, Now: time.Now, Say: func(text string) { a.say("gate: %s\n", text) },
 		Isolate: func() error {
-			isolated = true
 			if err := pgctl.WriteStandbySignal(cfg.Postgres.DataDir); err != nil {
 				return err
 			}
-			return writeOverrides(overridesFile, pgctl.IsolatedStandby())
+			var err error
+			if isolated, err = pgctl.IsolatedStandbyIn(cfg.Postgres.DataDir); err != nil {
+				return err
+			}
+			return writeOverrides(overridesFile, isolated)
 		},
 		Configured: func() error { return writeOverrides(overridesFile, nil) }})
 	if err != nil {
@@ -95,10 +98,8 @@ func (a *app) gate(ctx context.Context, execute bool, overridesFile string, comm
 	if !execute {
 		return nil
 	}
-	if isolated {
-		if command, err = pgctl.ApplyOverrides(command, pgctl.IsolatedStandby()); err != nil {
-			return refuse(runbooks.ExitRefused, "gate", "", "%v", err)
-		}
+	if command, err = pgctl.ApplyOverrides(command, isolated); err != nil {
+		return refuse(runbooks.ExitRefused, "gate", "", "%v", err)
 	}
 	return replaceProcess(command)
 }

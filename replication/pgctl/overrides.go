@@ -9,9 +9,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
 )
 
 // Setting is one configuration parameter handed to the server at its start,
@@ -24,13 +27,43 @@ type Setting struct {
 // IsolatedStandby is what keeps a former primary where it stopped: it gets WAL
 // from nobody and follows no other timeline. Without it an old restore_command
 // sent a sealed node onto the new timeline with diverged rows when it was tried.
-// An ordinary standby must never be started so: it would never stream.
+// The targets of a restore of long ago, which stay in postgresql.auto.conf, would
+// end the start with an error or, with recovery_target_action=promote, the
+// recovery. An ordinary standby must never be started so: it would never stream.
 func IsolatedStandby() []Setting {
 	return []Setting{
 		{Name: "primary_conninfo"},
 		{Name: "restore_command"},
 		{Name: "recovery_target_timeline", Value: "current"},
+		{Name: "recovery_target"},
+		{Name: "recovery_target_lsn"},
+		{Name: "recovery_target_name"},
+		{Name: "recovery_target_time"},
+		{Name: "recovery_target_xid"},
 	}
+}
+
+// lastTriggerFile is the last major version that has promote_trigger_file; a
+// newer one does not start when it is given.
+const lastTriggerFile = 15
+
+// IsolatedStandbyIn is IsolatedStandby for the server version of a data
+// directory: up to PostgreSQL 15, a configured promote_trigger_file that lies
+// about would make the sealed server writable at once.
+func IsolatedStandbyIn(dir string) ([]Setting, error) {
+	s, err := pgdata.ReadSignals(dir)
+	if err != nil && !errors.Is(err, pgdata.ErrBadPIDFile) {
+		return nil, err
+	}
+	major, err := strconv.Atoi(s.Version)
+	if err != nil {
+		return nil, fmt.Errorf("read %s in %s: %w", pgdata.VersionFile, dir, err)
+	}
+	settings := IsolatedStandby()
+	if major <= lastTriggerFile {
+		settings = append(settings, Setting{Name: "promote_trigger_file"})
+	}
+	return settings, nil
 }
 
 var settingName = regexp.MustCompile(`^[a-z_][a-z0-9_.]*$`)
