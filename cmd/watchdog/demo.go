@@ -125,6 +125,10 @@ func (e errRunning) Error() string { return "a demo runs already in " + e.dir }
 // claim waits until nobody else of this user makes or removes a demo, cleans up
 // what a crash left in the folder, and refuses with errRunning one that lives.
 func (a *app) claim(ctx context.Context, dir string) (release func(), claimed string, err error) {
+	// Before the user postgres is looked for: the package brings both.
+	if _, err := demo.FindBinaries(ctx); err != nil {
+		return nil, "", err
+	}
 	if dir, err = demoDir(dir); err != nil {
 		return nil, "", err
 	}

@@ -61,24 +61,20 @@ func playText(d demo.SiteDoc) string {
 		return ""
 	}
 	one, two := d.Nodes[0], d.Nodes[1]
-	var b strings.Builder
-	line := func(command, why string) {
-		if why != "" {
-			command = fmt.Sprintf("%-40s # %s", command, why)
-		}
-		b.WriteString("  " + command + "\n")
-	}
-	b.WriteString("By hand, in any terminal:\n")
+	var lines [][]cell
+	line := func(command, why string) { lines = append(lines, plainCells(command, why)) }
 	if dir := notOnPath(); dir != "" {
 		line(`export PATH="`+dir+`:$PATH"`, "")
 	}
-	line("export WATCHDOG_CONFIG="+two.Config, "ask "+two.Name)
-	line("export WATCHDOG_CONFIG="+one.Config, "or ask "+one.Name+" (or: --socket "+one.Socket+")")
-	line("watchdog status --watch", "")
-	line("watchdog demo break"+dirFlag(d.Dir), "kill the primary's PostgreSQL")
-	line("watchdog promote", "read the plan, then: watchdog promote --confirm")
-	line("ls "+filepath.Join(d.MailDir, "new"), "the mails")
-	line("watchdog demo down"+dirFlag(d.Dir), "end and remove everything")
+	line("export WATCHDOG_CONFIG="+one.Config, "# ask "+one.Name+", or:")
+	line("export WATCHDOG_CONFIG="+two.Config, "# ask "+two.Name)
+	line("watchdog status --watch", "# or ask by --socket, see above")
+	line("watchdog demo break"+dirFlag(d.Dir), "# kill the primary's PostgreSQL")
+	line("ls "+filepath.Join(d.MailDir, "new"), "# the mails, after two seconds")
+	line("watchdog promote", "# read the plan, then: watchdog promote --confirm")
+	line("watchdog demo down"+dirFlag(d.Dir), "# end and remove everything")
+	var b strings.Builder
+	b.WriteString("By hand, in any terminal:\n" + table(style{}, "  ", lines))
 	b.WriteString("Write rows (in a terminal of its own; it finds the primary):\n")
 	b.WriteString(writeRows(one, two))
 	return b.String()
