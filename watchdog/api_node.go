@@ -83,7 +83,12 @@ func (s *Service) told(_ context.Context, by string, n fence.Notice) error {
 		return foreignVoice(by, s.cfg.Node)
 	}
 	if n.Closed != nil {
-		if err := s.mayClose(by, *n.Closed); err != nil {
+		if err := s.mayEnd(by, n.Closed.Operation); err != nil {
+			return err
+		}
+	}
+	if n.Unlock != nil {
+		if err := s.mayEnd(by, n.Unlock.Operation); err != nil {
 			return err
 		}
 	}
@@ -119,17 +124,23 @@ func voice(n fence.Notice) string {
 	return ""
 }
 
-// mayClose lets only the owner of an operation end its copies.
-func (s *Service) mayClose(by string, c fence.Closed) error {
+// mayEnd lets only the owner of an operation end its copies, revoke its orders
+// and so lift its marker.
+func (s *Service) mayEnd(by, operation string) error {
 	d, err := s.store.Read()
 	if err != nil && !errors.Is(err, state.ErrAbsent) {
 		return err
 	}
-	if i, open := d.OpenIntent(c.Operation); open && i.Owner != by {
+	if i, open := d.OpenIntent(operation); open && i.Owner != by {
 		return foreignVoice(by, i.Owner)
 	}
-	if d.Lock != nil && d.Lock.Operation == c.Operation && d.Lock.Owner != by {
+	if d.Lock != nil && d.Lock.Operation == operation && d.Lock.Owner != by {
 		return foreignVoice(by, d.Lock.Owner)
+	}
+	for _, o := range d.Orders {
+		if o.Operation == operation && o.Issuer != by {
+			return foreignVoice(by, o.Issuer)
+		}
 	}
 	return nil
 }

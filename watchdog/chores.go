@@ -103,12 +103,14 @@ func (s *Service) apply(what string, n fence.Notice) {
 }
 
 // spreadEpoch tells a node of a higher epoch that it has not heard of. A node
-// that was never adopted is not told: only adopt makes a member.
+// that was never adopted is not told: only adopt makes a member. A witness that
+// was absent then is, because its answer can only forbid.
 func (s *Service) spreadEpoch(ctx context.Context, node string, own, theirs fence.Durable) {
-	if own.Epoch.Zero() || theirs.Epoch.Zero() || theirs.SystemID != own.SystemID || theirs.Epoch.Number >= own.Epoch.Number {
+	fresh := theirs.Epoch.Zero() && theirs.SystemID == 0 && s.cfg.Nodes[node].Witness
+	if own.Epoch.Zero() || theirs.Epoch.Number >= own.Epoch.Number || (!fresh && (theirs.Epoch.Zero() || theirs.SystemID != own.SystemID)) {
 		return
 	}
-	n := fence.EpochNotice{SystemID: own.SystemID, Epoch: own.Epoch}
+	n := fence.EpochNotice{SystemID: own.SystemID, Epoch: own.Epoch, Adopt: fresh}
 	if err := s.others.Tell(ctx, node, fence.Notice{Epoch: &n}); err != nil {
 		s.log.Warn("spread epoch", zap.String("peer", node), zap.Error(err))
 		return
@@ -154,7 +156,8 @@ func (s *Service) closeCopies(owner string, own, theirs fence.Durable) {
 		}
 	}
 	for _, o := range own.Orders {
-		if c, over := ended[o.Operation]; over && o.Issuer == owner && !o.Revoked && !o.Obeyed && c.Result == fence.ResultNotDone {
+		// An obeyed order, too: its marker is lifted by the abort of its operation.
+		if c, over := ended[o.Operation]; over && o.Issuer == owner && !o.Revoked && c.Result == fence.ResultNotDone {
 			s.apply("order is revoked", fence.Notice{Closed: &c})
 		}
 	}
