@@ -134,6 +134,7 @@ func ask(ctx context.Context, p Peer) fence.PeerReading {
 		return r
 	}
 	r.Answered, r.Durable = true, f.Durable
+	r.Witness = r.Witness || f.Witness // whoever says that it holds no data cannot permit
 	r.RunningAsPrimary, r.RunningKnown = f.RunningAsPrimary, f.RunningKnown
 	return r
 }

@@ -2,10 +2,7 @@ package bootgate
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
@@ -92,9 +89,7 @@ func apply(o Options, d fence.GateDecision) error {
 		}
 	}
 	if d.Obey != nil {
-		if err := obey(o, *d.Obey); err != nil {
-			return err
-		}
+		obey(o, *d.Obey)
 	}
 	switch d.Outcome {
 	case fence.GateIsolated:
@@ -105,17 +100,17 @@ func apply(o Options, d fence.GateDecision) error {
 	return nil
 }
 
-// obey turns a standing order into this node's own marker. A state directory
-// that cannot be written does not make the order void: the node is isolated all
-// the same, and the order stands for the next start.
-func obey(o Options, order fence.Order) error {
+// obey turns a standing order into this node's own marker, and keeps the order
+// as obeyed, so that its abort can lift the marker again. A state directory that
+// cannot be written does not make the order void: the node is isolated all the
+// same, and the order stands for the next start.
+func obey(o Options, order fence.Order) {
 	data := readData(o.DataDir)
-	err := o.Store.SetMarker(fence.Marker{Operation: order.Operation, Kind: "order", Epoch: order.Epoch,
+	m := fence.Marker{Operation: order.Operation, Kind: "order", Epoch: order.Epoch,
 		SystemID: data.SystemID, DataDirectory: data.Directory, By: order.By,
-		Reason: "order of " + order.Issuer + " obeyed at a start", SetAt: o.Now()})
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, os.ErrPermission) {
+		Reason: "order of " + order.Issuer + " obeyed at a start", SetAt: o.Now()}
+	err := o.Store.Update(func(d fence.Durable) (fence.Durable, error) { return d.Obey(order, m), nil })
+	if err != nil {
 		o.Say("the marker could not be written: " + err.Error())
-		return nil
 	}
-	return err
 }
