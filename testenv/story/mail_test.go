@@ -1,0 +1,125 @@
+package story
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/testenv"
+	"github.com/gestionale-fullstack/watchdog/testenv/demo"
+	"github.com/gestionale-fullstack/watchdog/watchdog/view"
+)
+
+// TestStory_OneMailPerIncidentAndRecipient: both services see everything, each
+// recipient is told once, and what an incident explains is listed inside it.
+func TestStory_OneMailPerIncidentAndRecipient(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	t.Run("NoPrimary explains the rest", s.on((*site).oneIncident))
+	t.Run("the sender's service dies: the other takes over", s.on((*site).takeOver))
+}
+
+// mails gives what has arrived after the first n.
+func (s *site) mails(n int) []demo.Message {
+	s.t.Helper()
+	all, err := demo.ReadMail(s.MailDir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return all[min(n, len(all)):]
+}
+
+func subjects(all []demo.Message) string {
+	var out []string
+	for _, m := range all {
+		out = append(out, fmt.Sprintf("%v: %s", m.To, m.Subject))
+	}
+	return strings.Join(out, "\n")
+}
+
+// toldOnce wants exactly one mail of each event to each of the two recipients,
+// every one about code.
+func (s *site) toldOnce(all []demo.Message, code string, events int) {
+	s.t.Helper()
+	count := map[string]int{}
+	for _, m := range all {
+		if len(m.To) != 1 || !strings.Contains(m.Body, code) {
+			s.t.Errorf("a mail to %v that is not about %s: %s\n%s", m.To, code, m.Subject, m.Body)
+			continue
+		}
+		count[m.To[0]]++
+	}
+	for _, to := range []string{"ced@example.it", "titolare@example.it"} {
+		if count[to] != events {
+			s.t.Errorf("%s got %d mails, want %d:\n%s", to, count[to], events, subjects(all))
+		}
+	}
+	if len(count) != 2 {
+		s.t.Errorf("recipients: %v", count)
+	}
+}
+
+// awaitLasted waits until conditions have been true on a node for longer than
+// any hold and any turn of the other service.
+func (s *site) awaitLasted(node string, codes ...string) {
+	s.t.Helper()
+	testenv.Wait(s.t, 60*time.Second, fmt.Sprintf("%v have lasted on %s", codes, node), func() (bool, string) {
+		st, err := s.status(node)
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, code := range codes {
+			if !slices.ContainsFunc(st.Open, func(c view.OpenCondition) bool { return c.Code == code && c.For > 9*time.Second }) {
+				return false, fmt.Sprintf("%s; open %+v", code, st.Open)
+			}
+		}
+		return true, ""
+	})
+}
+
+func (s *site) oneIncident() {
+	if before := s.mails(0); len(before) > 0 {
+		s.t.Fatalf("mail about a healthy pair:\n%s", subjects(before))
+	}
+	s.kill("db1")
+	explained := []string{view.PostgresDown, view.ReplicationDown, view.AppHealthFailing}
+	for _, node := range []string{"db1", "db2"} {
+		s.awaitLasted(node, append(explained, view.NoPrimary)...)
+	}
+	all := s.mails(0)
+	s.toldOnce(all, view.NoPrimary, 1)
+	for _, m := range all {
+		// The others are seen only after the mail is out: status lists them.
+		if !strings.Contains(m.Body, view.PostgresDown) {
+			s.t.Errorf("the mail about NoPrimary does not list %s:\n%s", view.PostgresDown, m.Body)
+		}
+	}
+	s.gate("db1", fence.GatePrimary)
+	s.awaitState("db1", "HEALTHY")
+	s.awaitState("db2", "HEALTHY")
+	testenv.Wait(s.t, 30*time.Second, "the end is told", func() (bool, string) {
+		now := s.mails(len(all))
+		return len(now) >= 2, subjects(now)
+	})
+}
+
+// takeOver: db1 is the lower name and would send.
+func (s *site) takeOver() {
+	before := len(s.mails(0))
+	s.powerOff("db1")
+	s.awaitLasted("db2", view.NoPrimary)
+	testenv.Wait(s.t, 30*time.Second, "db2 tells both recipients", func() (bool, string) {
+		now := s.mails(before)
+		return len(now) >= 2, subjects(now)
+	})
+	now := s.mails(before)
+	s.toldOnce(now, view.NoPrimary, 1)
+	for _, m := range now {
+		if !strings.Contains(m.Body, "db2") {
+			s.t.Errorf("the mail does not say who sent it:\n%s", m.Body)
+		}
+	}
+}
