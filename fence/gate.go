@@ -188,11 +188,25 @@ func openRejoin(f GateFacts, operation string) bool {
 	return false
 }
 
+func openRelease(f GateFacts) (Intent, bool) {
+	for _, i := range f.Durable.Intents {
+		if i.Kind == "release" && i.Target == f.Node {
+			return i, true
+		}
+	}
+	return Intent{}, false
+}
+
 // gateStandby lets a standby start as configured; no peer is asked, because a
 // server in recovery cannot write.
 func gateStandby(f GateFacts) (GateDecision, bool) {
 	if !f.Data.StandbySignal {
 		return GateDecision{}, false
+	}
+	if i, open := openRelease(f); open {
+		// It is about to be promoted from what it holds: no archive may lead a
+		// former primary onto another timeline first.
+		return isolate("watchdog ops show "+i.Operation, "the release %s of this node is open", i.Operation), true
 	}
 	if f.Durable.Role == replication.RoleStandby {
 		return GateDecision{Outcome: GateStandby, Reason: "standby.signal is present and the durable role is standby"}, true

@@ -56,8 +56,10 @@ func peerForbids(f GateFacts, p PeerReading) (GateDecision, bool) {
 	d, o := f.Durable, p.Durable
 	switch {
 	case o.Epoch.Number > d.Epoch.Number:
-		return isolate(next, "superseded: %s knows epoch %d (primary %s), this node has epoch %d",
-			p.Node, o.Epoch.Number, o.Epoch.Primary, d.Epoch.Number), true
+		g := isolate(next, "superseded: %s knows epoch %d (primary %s), this node has epoch %d",
+			p.Node, o.Epoch.Number, o.Epoch.Primary, d.Epoch.Number)
+		g.Obey = superseding(f, p)
+		return g, true
 	case o.Epoch.Number == d.Epoch.Number && o.Epoch.ID != d.Epoch.ID:
 		return isolate(next, "%s has another epoch %d than this node: two histories", p.Node, d.Epoch.Number), true
 	case !p.Witness && o.Epoch.Same(d.Epoch) && o.Role == replication.RolePrimary:
@@ -72,6 +74,20 @@ func peerForbids(f GateFacts, p PeerReading) (GateDecision, bool) {
 		}
 	}
 	return GateDecision{}, false
+}
+
+// superseding is the order of the epoch that replaced this node. Where no copy of
+// it was kept, the epoch itself holds this node: without a marker, its server
+// would be an ordinary standby, with whatever it wrote past the fork, as soon as
+// it has heard of the epoch.
+func superseding(f GateFacts, p PeerReading) *Order {
+	for _, o := range p.Durable.Orders {
+		if o.Node == f.Node && !o.Revoked && o.Epoch.Same(p.Durable.Epoch) {
+			return &o
+		}
+	}
+	e := p.Durable.Epoch
+	return &Order{Operation: fmt.Sprintf("epoch-%d-%s", e.Number, e.ID), Node: f.Node, Issuer: p.Node, Epoch: e, By: p.Node}
 }
 
 func fencedUnder(o *Durable, e Epoch) bool { return o.Marker != nil && o.Marker.Epoch.Same(e) }
