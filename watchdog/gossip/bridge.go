@@ -107,16 +107,25 @@ func isWrongKey(text string) bool {
 
 // wrongKey is counted and said; about is a host, so that packets, streams and
 // our own tries to join are one thing to say.
+//
+// A fallback probe that fails names nobody; the same peer's packets, or our own
+// next try to join it, do.
 func (b *bridge) wrongKey(about string) {
 	b.count.wrongKey.Add(1)
+	if about == nobody {
+		return
+	}
 	b.once("key", "gossip peer not let in: its gossip key is not ours", about)
 }
+
+// nobody stands for a remote that a line of memberlist does not name.
+const nobody = "a peer"
 
 // remoteOf gives the host of memberlist's "from=HOST:PORT".
 func remoteOf(text string) string {
 	_, addr, ok := strings.Cut(text, "from=")
 	if !ok {
-		return "a peer"
+		return nobody
 	}
 	addr, _, _ = strings.Cut(addr, " ")
 	if host, _, err := net.SplitHostPort(addr); err == nil {
