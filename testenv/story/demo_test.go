@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,11 +57,24 @@ func typeDemo(t *testing.T, tmp string, args ...string) answer {
 	return answer{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
-// nobodyLeft fails when a process of the demo in dir lives.
+// nobodyLeft fails when a process lives that was started from the folder, that
+// names it, or that works in it. It looks for itself, because demo down relies
+// on demo.Alive too.
 func nobodyLeft(t *testing.T, dir string) {
 	t.Helper()
-	if pids, err := demo.Alive(dir); err != nil || len(pids) > 0 {
-		t.Errorf("processes %v of the demo in %s are left, %v", pids, dir, err)
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err != nil || pid == os.Getpid() {
+			continue
+		}
+		words, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")) // empty for one that is gone or a zombie
+		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
+		if strings.Contains(string(words), dir+"/") || strings.HasPrefix(cwd, dir+"/") {
+			t.Errorf("process %s is left behind in %q: %q", e.Name(), cwd, words)
+		}
 	}
 }
 
