@@ -24,6 +24,23 @@ var promoteSteps = []string{runbooks.StepLock, runbooks.StepIntent, runbooks.Ste
 	runbooks.StepFreeze, runbooks.StepSlot, runbooks.StepEpoch, runbooks.StepPromote, runbooks.StepVerify, runbooks.StepReleaseSync,
 	runbooks.StepCommit, runbooks.StepCheckpoint, runbooks.StepClose}
 
+// deaths lists where the service dies: each step once, half of them before
+// their act (which a resume must not skip) and half after it (which it must
+// bear to do again), and the steps that decide who may write at both; or every
+// point of every step.
+func deaths(soak bool) []string {
+	var all []string
+	for i, step := range promoteSteps {
+		decides := step == runbooks.StepFence || step == runbooks.StepEpoch || step == runbooks.StepPromote
+		for _, point := range crashPoints {
+			if soak || (point == "before" && (decides || i%2 == 1)) || (point == "acted" && (decides || i%2 == 0)) {
+				all = append(all, point+":"+step)
+			}
+		}
+	}
+	return all
+}
+
 // TestRule11_ServiceDiesAtEveryStep_ResumeGoesOn kills the service that carries
 // out a promotion at each step in turn. After every crash the operation stands
 // as stopped, nothing but a resume goes on, and at no point are two servers
@@ -31,10 +48,6 @@ var promoteSteps = []string{runbooks.StepLock, runbooks.StepIntent, runbooks.Ste
 // left it, and dies one point further on.
 func TestRule11_ServiceDiesAtEveryStep_ResumeGoesOn(t *testing.T) {
 	t.Parallel()
-	points := []string{"acted"}
-	if os.Getenv(soakVariable) != "" {
-		points = crashPoints
-	}
 	s := newSite(t, synchronous)
 	l := s.ledger()
 	s.kill("db1")
@@ -48,12 +61,7 @@ func TestRule11_ServiceDiesAtEveryStep_ResumeGoesOn(t *testing.T) {
 		t.Fatalf("steps of the plan: %v, this test knows %v", names, promoteSteps)
 	}
 
-	var deaths []string
-	for _, step := range promoteSteps {
-		for _, point := range points {
-			deaths = append(deaths, point+":"+step)
-		}
-	}
+	deaths := deaths(os.Getenv(soakVariable) != "")
 	s.restartService("db2", "WATCHDOG_FAILPOINT="+deaths[0])
 	s.awaitCondition("db2", "NoPrimary")
 	s.watchdog("db2", "promote", "--confirm=db2", "--no-input", "--detach")

@@ -31,7 +31,18 @@ func TestRule2_StatedOff_OnRecordWithWhoAndHoldsWhenItComesBack(t *testing.T) {
 	if !strings.Contains(a.out+a.err, "rule 2") {
 		t.Errorf("a word about the other node: %s", a)
 	}
-	s.wants(0, "db2", append([]string{"promote", "--confirm=db2", "--no-input"}, stated...)...)
+	// At a terminal the weak fence asks for a sentence, not for a word.
+	byHand := append([]string{"promote", "--confirm"}, stated...)
+	for _, typed := range [][]string{{"db1"}, {"db2", "unknown", "yes"}, {"db2", "unknown", "I have powered off db2"}, {"db2", "", ""}} {
+		if a := s.atTerminal("db2", typed, byHand...); a.exit != 6 {
+			t.Errorf("typed %q: want exit 6, got %s", typed, a)
+		}
+	}
+	s.none("db2", runbooks.KindPromote)
+	s.readOnly("db2")
+	if a := s.atTerminal("db2", []string{"db2", "unknown", p.Phrase}, byHand...); a.exit != 0 {
+		t.Fatalf("typed rightly: %s", a)
+	}
 	op := s.newest("db2", runbooks.KindPromote)
 	o := runbooks.Replay(s.journal("db2", op.ID))
 	f := o.FenceOutcome()
