@@ -182,11 +182,20 @@ func (d Deps) promoteStep(o *Operation) Step {
 // was resumed, has to read the proof again (DESIGN rule 6).
 const proofLasts = time.Minute
 
+// recent wants both clocks to say so: the monotonic one, which is lost with a
+// restart, does not count the time that a machine was suspended, and the other
+// one may be set.
+func (d Deps) recent(at time.Time) bool {
+	now := d.Now()
+	ticked, shown := now.Sub(at), now.Round(0).Sub(at.Round(0))
+	return min(ticked, shown) >= 0 && max(ticked, shown) < proofLasts
+}
+
 // reprove reads the proof of the fence again when it has grown old: fencing a
 // fenced node only verifies it. A release that needed no fence asks the other
 // node again.
 func (d Deps) reprove(ctx context.Context, s *Scribe, o *Operation, i fence.Intent) error {
-	if age := d.Now().Sub(o.provenAt()); age >= 0 && age < proofLasts {
+	if d.recent(o.provenAt()) {
 		return nil
 	}
 	if o.Plan.Fence.Node == "" {

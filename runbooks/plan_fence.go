@@ -21,7 +21,7 @@ func PlanFence(f Facts, r Request, id string) Plan {
 		{Name: StepFence, Node: r.Node, Text: fenceText(r.Node, p.Fence), Limit: 120, IfFails: "stop (exit 5; 8 when the outcome is unknown)", Final: true},
 		{Name: StepClose, Node: "all", Text: "close the intent everywhere and report", Limit: 10, IfFails: "stop (exit 7)"},
 	})
-	p.settle([]check{checkState(f), checkAdopted(f), checkOperation(f), fenceable})
+	p.settle([]check{checkState(f), checkAdopted(f), checkEpoch(f), checkOperation(f), fenceable})
 	if p.Refusal == nil {
 		p.Next = "watchdog fence " + r.Node + " --confirm"
 	}

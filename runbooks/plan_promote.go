@@ -38,7 +38,7 @@ func PlanPromote(f Facts, r Request, id string) Plan {
 	p.Loss = assessLoss(f, primary, standby)
 	var fenceable check
 	p.Fence, fenceable = planFence(f, primary.Node, r)
-	checks := append(early, checkOperation(f), checkTarget(standby), checkHeld(f, standby.Node),
+	checks := append(early, checkOwner(f, standby), checkOperation(f), checkTarget(standby), checkHeld(f, standby.Node),
 		checkPrimary(f, primary, standby, r), checkOtherPrimaries(f, primary.Node), checkFurther(f, primary, standby),
 		checkIdentity(f, primary, standby), checkTimeline(primary, standby), checkReplay(standby), fenceable)
 	loss := judgeLoss(p.Loss, r, p.Fence.Grade == fence.GradeSealed || peerAnswers(primary))

@@ -50,6 +50,29 @@ func checkAdopted(f Facts) check {
 	return ok("adopted", "epoch %d, primary %s", f.Own.Epoch.Number, f.Own.Epoch.Primary)
 }
 
+// checkOwner wants the plan to be made by the service that would carry it out:
+// that of the standby. The two services differ about who that is while one has
+// not heard of the newest epoch, and the wrong one would fence itself.
+func checkOwner(f Facts, standby NodeFacts) check {
+	if f.Self != standby.Node {
+		return no("owner", ExitUnavailable, "5", "the same command again: the nodes tell each other of epochs every few seconds",
+			"this runs in the service of %s, and %s was asked: one of them does not know the newest epoch yet", standby.Node, f.Self)
+	}
+	return ok("owner", "%s carries it out", f.Self)
+}
+
+// checkEpoch refuses to command from behind: a node that answers knows a later
+// epoch, and a lower one never commands it (DESIGN rule 5).
+func checkEpoch(f Facts) check {
+	for _, n := range f.Nodes {
+		if n.Answers && n.Durable != nil && n.Durable.Epoch.Number > f.Own.Epoch.Number {
+			return no("epoch", ExitRefused, "5", "the same command again, when this node has heard of it",
+				"%s knows epoch %d, this node has epoch %d", n.Node, n.Durable.Epoch.Number, f.Own.Epoch.Number)
+		}
+	}
+	return ok("epoch", "no node that answers knows a later epoch")
+}
+
 // checkOperation refuses a second operation anywhere in the cluster.
 func checkOperation(f Facts) check {
 	if c, open := openOn(f.Self, f.Own); open {

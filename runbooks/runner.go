@@ -141,7 +141,12 @@ func (r *Runner) Run(ctx context.Context, o *Operation, steps map[string]Step) e
 		if ctx.Err() != nil { // killed or aborted between two steps
 			return r.failed(ctx, o, steps, line, fmt.Errorf("go on with step %s: %w", line.Name, context.Cause(ctx)))
 		}
-		if err := r.step(ctx, o, line, step); err != nil {
+		// A step that only writes would be done although the operation was killed.
+		err := context.Cause(ctx)
+		if err == nil {
+			err = r.step(ctx, o, line, step)
+		}
+		if err != nil {
 			return r.failed(ctx, o, steps, line, err)
 		}
 	}

@@ -34,6 +34,9 @@ func (s *Service) nodeAPI(r *control.Router) {
 		if o.Issuer != by.Node {
 			return fence.Outcome{}, foreignVoice(by.Node, o.Issuer)
 		}
+		if over := s.recalled(ctx, o); over != "" {
+			return fence.Outcome{Node: s.cfg.Node, Result: fence.ResultNotDone, Device: "local", Problem: over}, nil
+		}
 		return s.sealSelf(ctx, o), nil
 	})
 	control.Handle(r, control.NodeEndOfWAL, func(_ context.Context, _ control.Caller, _ string, q control.WALQuestion) (fence.EndOfWAL, error) {

@@ -163,6 +163,19 @@ func (s *Service) closeCopies(owner string, own, theirs fence.Durable) {
 	}
 }
 
+// recalled says why an order that its issuer sent is over by now; empty when it
+// stands, or when the issuer cannot be asked back: then its own call is the word.
+// A service that was stopped for minutes finds calls that were given up long ago.
+func (s *Service) recalled(ctx context.Context, o fence.Order) string {
+	ctx, cancel := context.WithTimeout(ctx, factLimit)
+	defer cancel()
+	answer, err := call(ctx, s.others, o.Issuer, control.NodeAsk, o.Operation, control.None{})
+	if err != nil || answer.Open || (answer.Known && answer.Result == fence.ResultDone && !o.Epoch.Zero()) {
+		return ""
+	}
+	return "operation " + o.Operation + " is not open any more on " + o.Issuer
+}
+
 // obey carries out a standing order against this node, after its issuer has
 // confirmed over the control API that it stands. Without that confirmation it
 // waits: a condition tells people (DESIGN rule 6).

@@ -41,7 +41,8 @@ type ops struct {
 // flight is the operation that runs now.
 type flight struct {
 	op     *runbooks.Operation
-	cancel context.CancelCauseFunc
+	cancel context.CancelCauseFunc // nil until it flies
+	killed error                   // why it was killed
 	done   chan struct{}
 	news   chan struct{} // closed and replaced at every record
 }
@@ -146,6 +147,12 @@ func (o *ops) begin(op *runbooks.Operation) (*flight, error) {
 	if o.current != nil {
 		return nil, locked(o.current.op)
 	}
+	// One plan, one operation: a second one would be written into the journal of
+	// the first, which nobody could read again after a restart.
+	if have := o.known[op.ID]; have != nil && have != op {
+		return nil, &runbooks.Refusal{Exit: runbooks.ExitUnconfirmed, Rule: "11", Gate: "plan",
+			Reason: fmt.Sprintf("operation %s of this plan has been", op.ID), Hint: "make a new plan: the same command without --confirm and --plan"}
+	}
 	for _, k := range o.known {
 		if _, closed := k.Closed(); !closed && k.ID != op.ID {
 			return nil, locked(k)
@@ -168,7 +175,11 @@ func (o *ops) fly(f *flight, run func(context.Context) error) {
 	ctx, cancel := context.WithCancelCause(o.root)
 	o.mu.Lock()
 	f.cancel = cancel
+	killed := f.killed
 	o.mu.Unlock()
+	if killed != nil {
+		cancel(killed)
+	}
 	o.wg.Go(func() {
 		defer cancel(nil)
 		err := run(ctx)
@@ -223,7 +234,7 @@ func (o *ops) find(id string) (*runbooks.Operation, error) {
 	if op := o.known[id]; op != nil {
 		return op, nil
 	}
-	return nil, &runbooks.Refusal{Exit: runbooks.ExitUsage, Reason: fmt.Sprintf("this node's journal has no operation %q", id), Hint: "watchdog ops list"}
+	return nil, unknownOperation(id)
 }
 
 // resume goes on with a stopped operation.
@@ -239,7 +250,9 @@ func (o *ops) resume(id string, r runbooks.Request) (*runbooks.Operation, error)
 	if err != nil {
 		return nil, err
 	}
+	o.mu.Lock() // lists of operations read it
 	op.Request = op.Request.Merge(r)
+	o.mu.Unlock()
 	if err := o.runner.Resumed(op, r); err != nil {
 		o.end(f)
 		return nil, err
@@ -260,7 +273,7 @@ func ended(op *runbooks.Operation, result fence.Result) error {
 func (o *ops) abort(ctx context.Context, id string, r runbooks.Request) (*runbooks.Operation, error) {
 	op, err := o.find(id)
 	if err != nil {
-		return nil, err
+		return o.abandon(id, r)
 	}
 	if err := o.kill(ctx, id, errors.New("aborted by "+r.By)); err != nil {
 		return nil, err
@@ -290,52 +303,20 @@ func (o *ops) abort(ctx context.Context, id string, r runbooks.Request) (*runboo
 func (o *ops) kill(ctx context.Context, id string, cause error) error {
 	o.mu.Lock()
 	f := o.current
-	o.mu.Unlock()
-	if f == nil || (id != "" && f.op.ID != id) || f.cancel == nil {
+	if f == nil || (id != "" && f.op.ID != id) {
+		o.mu.Unlock()
 		return nil
 	}
-	f.cancel(cause)
+	f.killed = cause // where it has not begun to fly yet
+	cancel := f.cancel
+	o.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
+	}
 	select {
 	case <-f.done:
 		return nil
 	case <-ctx.Done():
 		return &runbooks.Refusal{Exit: runbooks.ExitUnknown, Reason: "the operation has not stopped yet", Hint: "watchdog ops show " + f.op.ID}
 	}
-}
-
-// follow sends every record of an operation, and waits for more while it runs.
-func (o *ops) follow(ctx context.Context, id string, send func(runbooks.Record) error) error {
-	op, err := o.find(id)
-	if err != nil {
-		return err
-	}
-	for sent := 0; ; {
-		recs, news := o.since(op, sent)
-		for _, r := range recs {
-			if err := send(r); err != nil {
-				return err
-			}
-		}
-		sent += len(recs)
-		if news == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-news:
-		}
-	}
-}
-
-// since gives the records after the first n, and what to wait on for more; nil
-// when the operation does not run.
-func (o *ops) since(op *runbooks.Operation, n int) ([]runbooks.Record, <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	recs := op.Records(n)
-	if f := o.current; f != nil && f.op == op {
-		return recs, f.news
-	}
-	return recs, nil
 }

@@ -1,0 +1,64 @@
+package watchdog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/runbooks"
+	"github.com/gestionale-fullstack/watchdog/watchdog/state"
+)
+
+// abandon ends an operation of this node whose journal is not there any more: a
+// power failure tore it, and somebody moved it aside. Its intent would otherwise
+// stand for ever, and nobody else may end it. Where its epoch is durable, that
+// epoch exists and its orders stand: then it ends as done, else as not done.
+// A server that was left in between stays held until a release.
+func (o *ops) abandon(id string, r runbooks.Request) (*runbooks.Operation, error) {
+	if faults := o.faults(); len(faults) > 0 {
+		return nil, &runbooks.Refusal{Exit: runbooks.ExitRefused, Rule: "11", Gate: "state", Reason: "this node cannot trust its own records: " + faults[0],
+			Hint: "move the file aside when you know what it said, restart the service, then again"}
+	}
+	own, err := o.deps.State.Read()
+	if err != nil && !errors.Is(err, state.ErrAbsent) {
+		return nil, err
+	}
+	i, ours := leftover(own, id, o.deps.Self)
+	if !ours {
+		return nil, unknownOperation(id)
+	}
+	op := runbooks.NewOperation(id, runbooks.Plan{ID: id, Kind: runbooks.Kind(i.Kind), Owner: o.deps.Self, Target: i.Target, Epoch: own.Epoch,
+		MadeAt: o.now(), Why: []string{fmt.Sprintf("its intent stands here since %s, by %s, and its journal is gone", i.OpenedAt.UTC(), i.By)}}, r, nil)
+	f, err := o.begin(op)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.runner.Open(op); err != nil {
+		o.end(f)
+		return nil, &runbooks.Refusal{Exit: runbooks.ExitFailed, Rule: "11", Reason: err.Error(), Hint: "watchdog status"}
+	}
+	o.fly(f, func(ctx context.Context) error {
+		if !i.Epoch.Zero() && own.Epoch.Same(i.Epoch) {
+			return o.runner.Run(ctx, op, nil)
+		}
+		return o.runner.Abort(ctx, op, nil, r.By)
+	})
+	return op, nil
+}
+
+// leftover finds the intent, or at least the lock, that this node holds of an
+// operation of its own.
+func leftover(own fence.Durable, id, self string) (fence.Intent, bool) {
+	if i, open := own.OpenIntent(id); open {
+		return i, i.Owner == self
+	}
+	if l := own.Lock; l != nil && l.Operation == id {
+		return fence.Intent{Operation: id, Kind: l.Kind, Owner: l.Owner, By: l.By, OpenedAt: l.Since}, l.Owner == self
+	}
+	return fence.Intent{}, false
+}
+
+func unknownOperation(id string) error {
+	return &runbooks.Refusal{Exit: runbooks.ExitUsage, Reason: fmt.Sprintf("this node's journal has no operation %q", id), Hint: "watchdog ops list"}
+}
