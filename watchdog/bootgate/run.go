@@ -31,29 +31,58 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Run decides and applies. On an error the server must not be started: a
-// decision that could not be applied is no decision.
-func Run(ctx context.Context, o Options) (fence.GateDecision, error) {
-	d, err := decide(ctx, o)
-	if err != nil {
-		return d, err
-	}
-	return d, apply(o, d)
-}
+// answersLast is how old the peers' answers may be when the server is let go. A
+// gate that was stopped in between asks again: what a peer said minutes ago, it
+// may have replaced this node since.
+const answersLast = 2 * time.Second
 
-func decide(ctx context.Context, o Options) (fence.GateDecision, error) {
+// Run decides and applies. On an error the server must not be started: a
+// decision that could not be applied is no decision. Right before it returns,
+// it looks once more whether the decision would be the same: a seal, an order or
+// an intent may have come in the meantime.
+func Run(ctx context.Context, o Options) (fence.GateDecision, error) {
 	if o.Period <= 0 {
 		o.Period = DefaultPeriod
 	}
 	began := o.Now()
 	f := fence.GateFacts{Node: o.Node}
-	readState(o.Store, &f)
+	for {
+		asked, d, err := decide(ctx, o, &f, began)
+		if err != nil {
+			return d, err
+		}
+		if err := apply(o, d); err != nil {
+			return d, err
+		}
+		if !letsGo(d.Outcome) {
+			return d, nil
+		}
+		readOwn(o, &f)
+		if again := fence.Gate(f); again.Outcome == d.Outcome && (asked.IsZero() || o.Now().Sub(asked) < answersLast) {
+			return d, nil
+		}
+		f.Peers, f.Asked = nil, false
+	}
+}
+
+// letsGo says whether the server would start as it is configured.
+func letsGo(g fence.GateOutcome) bool {
+	return g == fence.GatePrimary || g == fence.GateStandby || g == fence.GateInactive
+}
+
+func readOwn(o Options, f *fence.GateFacts) {
+	readState(o.Store, f)
 	f.Data = readData(o.DataDir)
+}
+
+// decide also tells when the peers were asked last; zero when none was.
+func decide(ctx context.Context, o Options, f *fence.GateFacts, began time.Time) (asked time.Time, d fence.GateDecision, err error) {
+	readOwn(o, f)
 	said := ""
 	for {
-		d := fence.Gate(f)
+		d = fence.Gate(*f)
 		if d.Outcome != fence.GateUndecided {
-			return d, nil
+			return asked, d, nil
 		}
 		if d.Reason != said && f.Asked {
 			said = d.Reason
@@ -61,12 +90,13 @@ func decide(ctx context.Context, o Options) (fence.GateDecision, error) {
 		}
 		if f.Asked {
 			if err := pause(ctx, o.Period); err != nil {
-				return d, err
+				return asked, d, err
 			}
 		}
+		asked = o.Now()
 		f.Peers, f.Asked = askAll(ctx, o.Peers), true
 		f.WaitOver = o.Now().Sub(began) >= o.PeerWait
-		readState(o.Store, &f) // an order may have arrived while we waited
+		readOwn(o, f) // a seal or an order may have come while we waited
 	}
 }
 
