@@ -61,6 +61,9 @@ func (j *Journal) append(r runbooks.Record) error {
 	if err != nil {
 		return err
 	}
+	if err := makeDir(j.dir); err != nil {
+		return fmt.Errorf("create journal: %w", err)
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return fmt.Errorf("open journal: %w", err)
@@ -95,9 +98,6 @@ func encodeLine(r runbooks.Record) ([]byte, error) {
 func (j *Journal) path(operation string, at time.Time) (string, bool, error) {
 	if operation == "" || strings.ContainsAny(operation, "/\\*?[\x00") {
 		return "", false, fmt.Errorf("name journal: operation id %q is not usable", operation)
-	}
-	if err := os.MkdirAll(j.dir, 0o750); err != nil {
-		return "", false, fmt.Errorf("create journal: %w", err)
 	}
 	have, err := filepath.Glob(filepath.Join(j.dir, "*Z-"+operation+".jsonl"))
 	if err != nil {
@@ -154,7 +154,8 @@ func readJournal(path string) ([]runbooks.Record, error) {
 }
 
 // decodeJournal reads whole journals only: a torn last line, a changed byte or
-// a gap in the sequence makes the file unusable.
+// a gap in the sequence makes the file unusable, and so does a line of another
+// operation.
 func decodeJournal(b []byte) ([]runbooks.Record, error) {
 	if len(b) == 0 || b[len(b)-1] != '\n' {
 		return nil, fmt.Errorf("%w: the last line is not complete", ErrDamaged)
@@ -167,6 +168,9 @@ func decodeJournal(b []byte) ([]runbooks.Record, error) {
 		}
 		if r.Seq != n+1 {
 			return nil, fmt.Errorf("line %d: %w: sequence number %d", n+1, ErrDamaged, r.Seq)
+		}
+		if n > 0 && r.Operation != recs[0].Operation {
+			return nil, fmt.Errorf("line %d: %w: it belongs to operation %s", n+1, ErrDamaged, r.Operation)
 		}
 		recs = append(recs, r)
 	}

@@ -1,10 +1,13 @@
 package state
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"time"
 
@@ -69,30 +72,64 @@ type fenceData struct {
 	Closed  []fence.Closed `json:"closed,omitempty"`
 }
 
+// rereads bounds how often a reader follows a writer: one change takes two
+// fsyncs, and a reader is through in microseconds.
+const rereads = 20
+
 // Read gives the durable state. ErrAbsent says that there is certainly none; a
-// *Fault names the file that cannot be understood.
+// *Fault names the file that cannot be understood. It takes no lock, so that the
+// gate can read a directory that it cannot write: the epoch is read before and
+// after fence.json, and both halves belong together when it has not changed.
 func (s *Store) Read() (fence.Durable, error) {
 	d := fence.Durable{Node: s.node}
-	var e epochData
-	var f fenceData
-	haveEpoch, err := readFile(filepath.Join(s.dir, EpochFile), &e)
-	if err != nil {
-		return d, err
-	}
-	haveFence, err := readFile(filepath.Join(s.dir, FenceFile), &f)
-	if err != nil {
-		return d, err
+	h, err := s.halves()
+	for n := 0; err == nil && n < rereads; n++ {
+		var again halves
+		again, err = s.halves()
+		if reflect.DeepEqual(h.epoch, again.epoch) {
+			break
+		}
+		h = again
 	}
 	switch {
-	case !haveEpoch && !haveFence:
+	case err != nil:
+		return d, err
+	case h.epoch == nil && h.fence == nil:
 		return d, ErrAbsent
-	case haveEpoch && !haveFence:
+	case h.fence == nil:
 		// fence.json is always written first: alone, epoch.json has lost its half.
 		return d, &Fault{File: filepath.Join(s.dir, FenceFile), Err: fmt.Errorf("is missing beside %s", EpochFile)}
 	}
-	d.SystemID, d.DataDirectory, d.Epoch, d.Role, d.Boot = e.SystemID, e.DataDirectory, e.Epoch, e.Role, e.Boot
+	if e := h.epoch; e != nil {
+		d.SystemID, d.DataDirectory, d.Epoch, d.Role, d.Boot = e.SystemID, e.DataDirectory, e.Epoch, e.Role, e.Boot
+	}
+	f := h.fence
 	d.Marker, d.Orders, d.Intents, d.Lock, d.Closed = f.Marker, f.Orders, f.Intents, f.Lock, f.Closed
 	return d, nil
+}
+
+// halves are the two files as they were read one after the other; nil for a file
+// that is not there.
+type halves struct {
+	epoch *epochData
+	fence *fenceData
+}
+
+func (s *Store) halves() (halves, error) {
+	var h halves
+	var e epochData
+	var f fenceData
+	have, err := readFile(filepath.Join(s.dir, EpochFile), &e)
+	if err != nil {
+		return h, err
+	}
+	if have {
+		h.epoch = &e
+	}
+	if have, err = readFile(filepath.Join(s.dir, FenceFile), &f); err == nil && have {
+		h.fence = &f
+	}
+	return h, err
 }
 
 // Update changes the durable state by one pure function, durably: when it
@@ -101,7 +138,7 @@ func (s *Store) Read() (fence.Durable, error) {
 func (s *Store) Update(change func(fence.Durable) (fence.Durable, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := os.MkdirAll(s.dir, 0o750); err != nil {
+	if err := makeDir(s.dir); err != nil {
 		return fmt.Errorf("create state directory: %w", err)
 	}
 	unlock, err := lockDir(filepath.Join(s.dir, lockFile))
@@ -110,26 +147,48 @@ func (s *Store) Update(change func(fence.Durable) (fence.Durable, error)) error 
 	}
 	defer unlock()
 	was, err := s.Read()
-	if err != nil && !errors.Is(err, ErrAbsent) {
+	absent := errors.Is(err, ErrAbsent)
+	if err != nil && !absent {
 		return err
 	}
+	// Encoded before the change, which may write into the slices it was given.
+	before := encodedHalves(was)
 	now, err := change(was)
 	if err != nil {
 		return err
 	}
-	return s.write(now)
+	return s.write(before, now, absent)
 }
 
-func (s *Store) write(d fence.Durable) error {
-	f := fenceData{Marker: d.Marker, Orders: d.Orders, Intents: d.Intents, Lock: d.Lock, Closed: d.Closed}
-	if err := writeFile(filepath.Join(s.dir, FenceFile), f); err != nil {
-		return err
+// write replaces the files whose content changed. Each notice changes one of
+// them, so that a crash leaves the old state or the new one; fence.json comes
+// first where both do. What is there already is made durable all the same: an
+// earlier write may have failed after its rename.
+func (s *Store) write(before [2][]byte, now fence.Durable, absent bool) error {
+	after := encodedHalves(now)
+	if absent || !bytes.Equal(before[1], after[1]) {
+		if err := writeFile(filepath.Join(s.dir, FenceFile), fenceHalf(now)); err != nil {
+			return err
+		}
 	}
-	if d.Epoch.Zero() {
-		return nil
+	if !now.Epoch.Zero() && !bytes.Equal(before[0], after[0]) {
+		return writeFile(filepath.Join(s.dir, EpochFile), epochHalf(now))
 	}
-	e := epochData{SystemID: d.SystemID, DataDirectory: d.DataDirectory, Epoch: d.Epoch, Role: d.Role, Boot: d.Boot}
-	return writeFile(filepath.Join(s.dir, EpochFile), e)
+	return syncDir(s.dir)
+}
+
+func encodedHalves(d fence.Durable) (h [2][]byte) {
+	h[0], _ = json.Marshal(epochHalf(d)) // plain values: they encode
+	h[1], _ = json.Marshal(fenceHalf(d))
+	return h
+}
+
+func fenceHalf(d fence.Durable) fenceData {
+	return fenceData{Marker: d.Marker, Orders: d.Orders, Intents: d.Intents, Lock: d.Lock, Closed: d.Closed}
+}
+
+func epochHalf(d fence.Durable) epochData {
+	return epochData{SystemID: d.SystemID, DataDirectory: d.DataDirectory, Epoch: d.Epoch, Role: d.Role, Boot: d.Boot}
 }
 
 // Apply applies one notice durably; see fence.Durable.Apply for its rules.
