@@ -53,7 +53,7 @@ start needs. Without, it leaves them in --overrides-file for a unit's start comm
 }
 
 func (a *app) gate(ctx context.Context, execute bool, overridesFile string, command []string) error {
-	if a.neverSetUp() {
+	if a.neverSetUp(command) {
 		a.say("gate: inactive: there is no configuration and no state yet\n")
 		return a.pass(execute, overridesFile, command)
 	}
@@ -121,13 +121,41 @@ func asOwner(dir string) error {
 }
 
 // neverSetUp says that the package is installed and nothing else was done yet:
-// neither the configuration file nor the packaged state directory's epoch is
-// there. A state without its configuration is not that.
-func (a *app) neverSetUp() bool {
+// no configuration at the packaged place, no state, and no mark of an adoption in
+// the data directory of the command. A configuration that was named and is not
+// there, or a state without its configuration, is not that: whatever the node is,
+// nobody can ask for it.
+func (a *app) neverSetUp(command []string) bool {
 	path, _ := a.configPath()
-	_, confErr := os.Stat(path)
-	_, stateErr := os.Stat(filepath.Join(config.Defaults().StateDir, state.EpochFile))
-	return errors.Is(confErr, os.ErrNotExist) && errors.Is(stateErr, os.ErrNotExist)
+	absent := []string{path}
+	for _, name := range []string{state.EpochFile, state.FenceFile} {
+		absent = append(absent, filepath.Join(config.Defaults().StateDir, name))
+	}
+	if dir := dataDirOf(command, a.env("PGDATA")); dir != "" {
+		absent = append(absent, filepath.Join(dir, bootgate.AdoptedMark))
+	}
+	for _, f := range absent {
+		if _, err := os.Stat(f); !errors.Is(err, os.ErrNotExist) {
+			return false
+		}
+	}
+	return path == config.DefaultFile
+}
+
+// dataDirOf finds the data directory in a start command: -D DIR, -DDIR or
+// --pgdata=DIR, else the environment's.
+func dataDirOf(command []string, dir string) string {
+	for i, word := range command {
+		switch {
+		case (word == "-D" || word == "--pgdata") && i+1 < len(command):
+			dir = command[i+1]
+		case strings.HasPrefix(word, "-D"):
+			dir = word[2:]
+		case strings.HasPrefix(word, "--pgdata="):
+			dir = word[len("--pgdata="):]
+		}
+	}
+	return dir
 }
 
 // pass lets the start go on as configured.
