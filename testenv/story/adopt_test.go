@@ -25,6 +25,7 @@ func TestStory_FirstInstallation_AdoptThenOrdinaryRestarts(t *testing.T) {
 	t.Run("adopt writes epoch, roles and marks on both nodes", s.on((*site).adoptBoth))
 	t.Run("reboot of the primary with a healthy standby", s.on((*site).rebootPrimary))
 	t.Run("restart of the standby with nobody there", s.on((*site).standbyAlone))
+	t.Run("the standby's service is silent: held, then released by its answer", s.on((*site).releasedByAnswer))
 }
 
 // on runs one part of a scenario on the site, reporting to that part's test.

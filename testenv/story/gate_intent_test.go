@@ -9,15 +9,17 @@ import (
 	"github.com/gestionale-fullstack/watchdog/testenv"
 )
 
-// TestStory_OpenIntent_HoldsThePrimaryBack: a promotion was begun and its
+// TestStory_IntentAndWitness_HoldThePrimaryBack: a promotion was begun and its
 // service died; whoever holds a copy of the intent never starts as primary
-// until the owner has said how it ended (rule 3).
-func TestStory_OpenIntent_HoldsThePrimaryBack(t *testing.T) {
+// until the owner has said how it ended (rule 3). The witness keeps copies, too.
+func TestStory_IntentAndWitness_HoldThePrimaryBack(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, withWitness)
 	s.neverTwoWritable()
 	t.Run("closed while the holder is down: its gate asks for the outcome", s.on((*site).outcomeAsked))
 	t.Run("open: isolated; aborted: released by the answer", s.on((*site).intentStands))
+	t.Run("a witness alone permits nothing", s.on((*site).witnessAlone))
+	t.Run("a witness's copy of a newer epoch forbids", s.on((*site).witnessForbids))
 }
 
 // beginPromotion lets db2's service die right after the intent is durable
@@ -39,6 +41,9 @@ func (s *site) beginPromotion() string {
 		}
 		return held.Owner == "db2" && held.Target == "db2" && s.watchdog("db2", "status").exit == 4, describeState(d)
 	})
+	if copies := s.durable("wit").Intents; len(copies) != 1 || copies[0].Operation != held.Operation {
+		s.t.Errorf("the witness holds no copy of the intent: %+v", copies)
+	}
 	return held.Operation
 }
 

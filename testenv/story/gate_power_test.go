@@ -13,10 +13,12 @@ func TestStory_PowerCycles_NeverTwoWritable(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.neverTwoWritable()
+	l := s.ledger()
 	t.Run("both back, the old primary's server first", s.on(func(s *site) { s.cycle("db1", "db2") }))
 	t.Run("both back, the old standby's server first", s.on(func(s *site) { s.cycle("db2", "db1") }))
 	t.Run("only the old standby comes back: a read-only standby", s.on((*site).onlyStandbyBack))
 	t.Run("only the old primary comes back: isolated until release", s.on((*site).onlyPrimaryBack))
+	t.Run("and released by a statement that the other is off", s.on(func(s *site) { s.releasedByStatement(l) }))
 }
 
 // cycle brings both nodes back without any operator.

@@ -14,14 +14,16 @@ import (
 
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/testenv"
-	"github.com/gestionale-fullstack/watchdog/testenv/demo"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
-// TestStory_Service_StopsReloadsAndNotifies treats the service as its unit does.
-func TestStory_Service_StopsReloadsAndNotifies(t *testing.T) {
+// TestStory_Services_MailOnceStopReloadAndNotify lets an incident be told, then
+// treats the service as its unit does.
+func TestStory_Services_MailOnceStopReloadAndNotify(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
+	t.Run("one mail per incident: NoPrimary explains the rest", s.on((*site).oneIncident))
+	t.Run("the sender's service dies: the other takes over", s.on((*site).takeOver))
 	t.Run("stop is announced: nobody is paged", s.on((*site).plannedStop))
 	t.Run("reload is all or nothing", s.on((*site).reloadAllOrNothing))
 	t.Run("reload applies holds at once", s.on((*site).reloadHolds))
@@ -29,6 +31,7 @@ func TestStory_Service_StopsReloadsAndNotifies(t *testing.T) {
 }
 
 func (s *site) plannedStop() {
+	before := len(s.mails(0))
 	began := time.Now()
 	if err := s.StopService(s.Node("db2")); err != nil {
 		s.t.Fatal(err)
@@ -54,8 +57,8 @@ func (s *site) plannedStop() {
 	if c.Severity != "warning" || c.Firing || !strings.Contains(c.Text, "on purpose") {
 		s.t.Errorf("a planned stop is told as %+v", c)
 	}
-	if mails, err := demo.ReadMail(s.MailDir); err != nil || len(mails) > 0 {
-		s.t.Errorf("%d mails about a planned stop (%v)", len(mails), err)
+	if mails := s.mails(before); len(mails) > 0 {
+		s.t.Errorf("mail about a planned stop:\n%s", subjects(mails))
 	}
 	s.boot("db2")
 	s.awaitState("db1", "HEALTHY")
