@@ -49,7 +49,6 @@ type Words struct {
 	Still               string // heading of explained conditions in a resolved message
 	Details             string
 	First               string
-	Runbook             func(page string) string
 	Incident            func(id, code, subject, hold string) string
 	SentBy              func(node string, alive []string) string
 	Alone               func(missing []string) string

@@ -74,9 +74,6 @@ func (c composer) body(in *Incident, e Event, t Text, m Message, also []Conditio
 	b.list(w.Details, m.Details)
 	if e == EventFiring {
 		b.list(w.First, commands(t.Action, cond.Hint))
-		if cond.Runbook != "" {
-			b.add(w.Runbook(clean(cond.Runbook, maxTitle)))
-		}
 	}
 	b.add(w.Incident(m.Incident, m.Code, m.Subject, cond.Hold.String()))
 	return b.String()

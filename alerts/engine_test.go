@@ -163,7 +163,7 @@ func TestObserve_Message_SaysWhatAnOperatorNeeds(t *testing.T) {
 		for _, want := range []string{
 			"[PAGE] NoPrimary: no writable server in prod (" + m.Incident + ")", "node-a is down, node-b is a standby",
 			"does not promote by itself", "refused, 0.2s ago", "also:\n  PostgresDown (node-a): connection refused",
-			"node-a  primary", "watchdog status", "watchdog promote node-b", "watchdog runbook no-primary",
+			"node-a  primary", "watchdog status", "watchdog promote node-b",
 			"Sent by node-a; services alive: node-a.", "told after 15s",
 		} {
 			if !strings.Contains(m.Title+"\n"+m.Text(), want) {

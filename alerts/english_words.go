@@ -17,7 +17,6 @@ func englishWords() Words {
 		"Still there (told separately if it lasts)",
 		"Nodes",
 		"First",
-		func(page string) string { return "Runbook: watchdog runbook " + page },
 		func(id, code, subject, hold string) string {
 			return fmt.Sprintf("Incident %s, %s (%s), told after %s.", id, code, subject, hold)
 		},

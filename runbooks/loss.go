@@ -99,13 +99,13 @@ func judgeLoss(l Loss, r Request, readable bool) Gate {
 
 // sizeText prints bytes for people.
 func sizeText(n uint64) string {
-	switch {
-	case n >= 10<<30:
-		return fmt.Sprintf("%.0f GiB", float64(n)/(1<<30))
-	case n >= 10<<20:
-		return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20))
-	case n >= 10<<10:
-		return fmt.Sprintf("%.0f kiB", float64(n)/(1<<10))
+	for _, u := range []struct {
+		size uint64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= 10*u.size {
+			return fmt.Sprintf("%d %s", (n+u.size-1)/u.size, u.name) // never below the truth
+		}
 	}
 	return fmt.Sprintf("%d B", n)
 }
@@ -113,7 +113,7 @@ func sizeText(n uint64) string {
 // sizeArg prints bytes as an argument that is never below n.
 func sizeArg(n uint64) string {
 	if n >= 10<<10 {
-		return fmt.Sprintf("%dkiB", (n+1023)/1024)
+		return fmt.Sprintf("%dKiB", (n+1023)/1024)
 	}
 	return strings.ReplaceAll(fmt.Sprintf("%d B", n), " ", "")
 }

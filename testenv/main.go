@@ -26,20 +26,22 @@ import (
 // or where there is no user postgres, the tests run in place.
 //
 // Commands are programs that this binary can be asked to be, see Command.
-func Main(m *testing.M, commands ...Command) {
+func Main(m *testing.M, commands ...Command) { os.Exit(runMain(m, commands)) }
+
+func runMain(m *testing.M, commands []Command) int {
 	if name := os.Getenv(commandVariable); name != "" {
-		os.Exit(runCommand(name, commands))
+		return runCommand(name, commands)
 	}
 	owner, err := demo.FindOwner()
 	if err != nil || !owner.Switch || runsInPlace(os.Args) {
-		os.Exit(runTests(m))
+		return runTests(m)
 	}
 	code, err := runAs(owner)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testenv: run tests as "+owner.User+":", err)
-		os.Exit(1)
+		return 1
 	}
-	os.Exit(code)
+	return code
 }
 
 func runTests(m *testing.M) int {

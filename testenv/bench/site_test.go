@@ -24,7 +24,7 @@ func newSite(b *testing.B) *demo.Site {
 	testenv.NeedPostgres(b)
 	ctx, cancel := context.WithTimeout(b.Context(), 3*time.Minute)
 	defer cancel()
-	s, err := demo.NewSite(ctx, demo.SiteOptions{Binary: os.Getenv(binaryVariable), Hold: hold})
+	s, err := demo.NewSite(ctx, demo.SiteOptions{Binary: testenv.Program(b), Hold: hold})
 	if err != nil {
 		b.Fatalf("make site: %v", err)
 	}

@@ -47,7 +47,7 @@ func typeDemo(t *testing.T, tmp string, args ...string) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Getenv(binaryVariable), args...)
+	cmd := exec.CommandContext(ctx, testenv.Program(t), args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -216,7 +216,7 @@ func TestDemo_UpInterrupted_LeavesNothing(t *testing.T) {
 	t.Parallel()
 	tmp := demoFolder(t)
 	dir := filepath.Join(tmp, "x")
-	cmd := exec.Command(os.Getenv(binaryVariable), "demo", "up", "--dir", dir)
+	cmd := exec.Command(testenv.Program(t), "demo", "up", "--dir", dir)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {

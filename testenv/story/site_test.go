@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +34,7 @@ func extra(yaml string) option { return func(o *demo.SiteOptions) { o.Extra += y
 func newSite(t *testing.T, options ...option) *site {
 	t.Helper()
 	testenv.NeedPostgres(t)
-	o := demo.SiteOptions{Binary: os.Getenv(binaryVariable), Hold: time.Second, Env: []string{"GORACE=halt_on_error=0"}}
+	o := demo.SiteOptions{Binary: testenv.Program(t), Hold: time.Second, Env: []string{"GORACE=halt_on_error=0"}}
 	for _, opt := range options {
 		opt(&o)
 	}
