@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/watchdog/state"
 )
@@ -42,6 +45,11 @@ func (o *ops) abandon(id string, r runbooks.Request) (*runbooks.Operation, error
 		if !i.Epoch.Zero() && own.Epoch.Same(i.Epoch) {
 			return o.runner.Run(ctx, op, nil)
 		}
+		if o.deps.Server != nil {
+			if err := o.deps.Server.ResumeReceiving(ctx); err != nil {
+				o.log.Warn("receive again from the former upstream", zap.String("plan", id), zap.NamedError("err", err))
+			}
+		}
 		return o.runner.Abort(ctx, op, nil, r.By)
 	})
 	return op, nil
@@ -61,4 +69,17 @@ func leftover(own fence.Durable, id, self string) (fence.Intent, bool) {
 
 func unknownOperation(id string) error {
 	return &runbooks.Refusal{Exit: runbooks.ExitUsage, Reason: fmt.Sprintf("this node's journal has no operation %q", id), Hint: "watchdog ops list"}
+}
+
+// forgetFormerUpstream drops what a promotion had remembered of its upstream and
+// was cut short before it could forget: a later abort would put back that of
+// another time.
+func (s *Service) forgetFormerUpstream() {
+	own, err := s.store.Read()
+	if err != nil || own.Role != replication.RolePrimary || len(own.Intents) > 0 {
+		return
+	}
+	if err := s.store.ForgetReceiving(); err != nil {
+		s.log.Warn("forget upstream", zap.NamedError("err", err))
+	}
 }

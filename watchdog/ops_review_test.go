@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/testenv"
 	"github.com/gestionale-fullstack/watchdog/watchdog/state"
@@ -163,5 +164,39 @@ func TestKill_BeforeTheFirstStep_IsNotLost(t *testing.T) {
 	all.Wait()
 	if err := <-saw; err == nil || err.Error() != "fenced" {
 		t.Errorf("it flew on: %v", err)
+	}
+}
+
+// A crash between the end of a promotion and the end of its bookkeeping.
+func TestForgetFormerUpstream_OnlyOnAPrimaryWithNothingOpen(t *testing.T) {
+	epoch := fence.Epoch{Number: 1, ID: "one", Primary: "db1"}
+	intent := fence.Intent{Operation: "promote-X", Kind: "promote", Owner: "db2", Target: "db2", Epoch: fence.Epoch{Number: 2, ID: "two", Primary: "db2"}}
+	for name, c := range map[string]struct {
+		node string
+		open bool
+		kept bool
+	}{
+		"a standby":                     {"db2", false, true},
+		"a standby on its way":          {"db2", true, true},
+		"a primary":                     {"db1", false, false},
+		"a primary with an open intent": {"db1", true, true},
+	} {
+		s := &Service{store: state.Open(t.TempDir(), c.node), log: zaptest.NewLogger(t)}
+		notices := []fence.Notice{{Epoch: &fence.EpochNotice{SystemID: 7, Epoch: epoch, Adopt: true}}}
+		if c.open {
+			notices = append(notices, fence.Notice{Intent: &intent})
+		}
+		for _, n := range notices {
+			if err := s.store.Apply(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.store.SaveReceiving(replication.Receiving{ConnInfo: "host=db1"}); err != nil {
+			t.Fatal(err)
+		}
+		s.forgetFormerUpstream()
+		if _, kept, err := s.store.Receiving(); err != nil || kept != c.kept {
+			t.Errorf("%s: kept %t, %v", name, kept, err)
+		}
 	}
 }

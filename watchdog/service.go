@@ -241,6 +241,7 @@ func (s *Service) makeOps(o Options) error {
 	s.ops.runner = &runbooks.Runner{Journal: journal, Now: s.now, Notify: s.ops.notify, Failpoint: o.Failpoint, Close: s.ops.deps.Closer()}
 	s.ops.finished = s.settled
 	s.ops.load()
+	s.forgetFormerUpstream()
 	return nil
 }
 
