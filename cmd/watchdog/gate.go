@@ -75,6 +75,10 @@ func (a *app) gate(ctx context.Context, execute bool, overridesFile string, comm
 	d, err := bootgate.Run(ctx, bootgate.Options{Node: cfg.Node, DataDir: cfg.Postgres.DataDir, Store: state.Open(cfg.StateDir, cfg.Node),
 		Peers: peers, PeerWait: cfg.Gate.PeerWait, Now: time.Now, Say: func(text string) { a.say("gate: %s\n", text) },
 		Isolate: func() error {
+			if !execute && overridesFile == "" {
+				// The server would follow whatever its configuration says.
+				return errors.New("a read-only start needs overrides, and there is no --overrides-file to leave them in")
+			}
 			if err := pgctl.WriteStandbySignal(cfg.Postgres.DataDir); err != nil {
 				return err
 			}
