@@ -7,6 +7,7 @@ import (
 
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/testenv"
+	"github.com/gestionale-fullstack/watchdog/watchdog/state"
 )
 
 // TestStory_IntentAndWitness_HoldThePrimaryBack: a promotion was begun and its
@@ -18,6 +19,7 @@ func TestStory_IntentAndWitness_HoldThePrimaryBack(t *testing.T) {
 	s.neverTwoWritable()
 	t.Run("closed while the holder is down: its gate asks for the outcome", s.on((*site).outcomeAsked))
 	t.Run("open: isolated; aborted: released by the answer", s.on((*site).intentStands))
+	t.Run("a copy that its owner does not know stands until release", s.on((*site).unknownToItsOwner))
 	t.Run("a witness alone permits nothing", s.on((*site).witnessAlone))
 	t.Run("a witness's copy of a newer epoch forbids", s.on((*site).witnessForbids))
 }
@@ -94,5 +96,27 @@ func (s *site) intentStands() {
 	s.awaitNext("db1", "watchdog release db1")
 	s.wants(0, "db1", "release", "db1", "--confirm=db1", "--no-input")
 	s.wantsRecovery("db1", false)
+	s.awaitStreams("db1", "db2")
+}
+
+// unknownToItsOwner: nobody but db1 remembers the operation, and everybody else
+// would let it start. Silence about an outcome is no outcome.
+func (s *site) unknownToItsOwner() {
+	s.powerOff("db1")
+	i := fence.Intent{Operation: "promote-GHOST", Kind: "promote", Owner: "db2", Target: "db2", By: "test", OpenedAt: time.Now(),
+		Epoch: fence.Epoch{Number: s.durable("db1").Epoch.Number + 1, ID: "8899aabbccddeeff", Primary: "db2"}}
+	if err := state.Open(s.Node("db1").StateDir, "db1").Apply(fence.Notice{Intent: &i}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.boot("db1")
+	if out := s.gate("db1", fence.GateIsolated); !strings.Contains(out, i.Operation) {
+		s.t.Errorf("the gate does not name the operation: %s", out)
+	}
+	s.wantsRecovery("db1", true)
+	s.wants(0, "db1", "release", "db1", "--confirm=db1", "--no-input")
+	s.wantsRecovery("db1", false)
+	if left := s.durable("db1").Intents; len(left) != 0 {
+		s.t.Errorf("the release left %+v", left)
+	}
 	s.awaitStreams("db1", "db2")
 }
