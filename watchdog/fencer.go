@@ -3,13 +3,10 @@ package watchdog
 import (
 	"context"
 	"fmt"
-	"net"
-	"strconv"
 	"time"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/fence/device"
-	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/watchdog/config"
 )
@@ -94,59 +91,4 @@ func (f *fencer) ready(ctx context.Context, node string) []runbooks.DeviceFact {
 		out = append(out, d)
 	}
 	return out
-}
-
-// connectLimit bounds one TCP connection to a node that should be off: with
-// factLimit, one look stays under the limit that the chain gives it.
-const connectLimit = 500 * time.Millisecond
-
-// stillAnswers looks for life on a node that should be off: its service over
-// the control API, its server as the own probe sees it now, and whether either
-// of their ports still takes connections. A frozen postmaster answers nothing
-// while its sessions go on committing; but then the machine's kernel lives, and
-// a machine without power has none.
-func (s *Service) stillAnswers(ctx context.Context, node string) (bool, fence.Evidence) {
-	if _, err := s.others.facts(ctx, node); err == nil {
-		return true, contradiction(s.cfg.Node, "the service of "+node+" answers", s.now())
-	}
-	for _, sr := range s.observer.Report().Servers {
-		if sr.Node == node && sr.Verdict != replication.VerdictUnknown && !lifeless(sr.Verdict) && sr.Age >= 0 && sr.Age < time.Second {
-			return true, contradiction(s.cfg.Node, "PostgreSQL on "+node+" is "+sr.Verdict.String(), s.now())
-		}
-	}
-	n := s.cfg.Nodes[node]
-	for what, addr := range map[string]string{
-		"the service of ":       net.JoinHostPort(n.Address, strconv.Itoa(n.ControlPort)),
-		"PostgreSQL's port on ": net.JoinHostPort(n.Postgres.Host, strconv.Itoa(n.Postgres.Port)),
-	} {
-		if connects(ctx, addr) {
-			return true, contradiction(s.cfg.Node, what+node+" still takes connections", s.now())
-		}
-	}
-	return false, contradiction(s.cfg.Node, "neither service nor PostgreSQL of "+node+" answers, and no connection is taken", s.now())
-}
-
-// connects says whether something takes TCP connections at the address.
-func connects(ctx context.Context, addr string) bool {
-	d := net.Dialer{Timeout: connectLimit}
-	c, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return false
-	}
-	_ = c.Close()
-	return true
-}
-
-// contradiction is the evidence that a node still lives although it should not.
-func contradiction(observer, text string, at time.Time) fence.Evidence {
-	return fence.Evidence{Observer: observer, Text: text, At: at}
-}
-
-// lifeless lists the verdicts under which a server certainly gives no answer.
-func lifeless(v replication.Verdict) bool {
-	switch v {
-	case replication.VerdictDown, replication.VerdictUnreachable, replication.VerdictHung:
-		return true
-	}
-	return false
 }
