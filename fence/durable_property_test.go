@@ -2,6 +2,7 @@ package fence
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -90,7 +91,7 @@ func (k *known) neverBack(t *rapid.T, was Durable, n Notice) {
 		t.Fatalf("system identifier changed")
 	}
 	for _, o := range now.Orders {
-		key := o.Operation + " " + o.Node
+		key := fmt.Sprint(o.Operation, " ", o.Node, " ", o.Epoch.Number, o.Epoch.ID) // an operation has one epoch
 		if k.over[key] && o.Stands(now.Epoch.Number) {
 			t.Fatalf("the order %s stands again after %+v", key, n)
 		}

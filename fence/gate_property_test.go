@@ -179,6 +179,8 @@ func objects(f GateFacts, p PeerReading) string {
 		return "holds an intent"
 	case o != nil && o.SystemID == ours && o.Epoch.Number > d.Epoch.Number:
 		return "knows a higher epoch"
+	case o != nil && (o.SystemID == 0 || o.SystemID == ours) && o.Epoch.Number == d.Epoch.Number && o.Epoch.ID != d.Epoch.ID:
+		return "two histories" // a witness's word forbids, too
 	case p.Witness:
 		return ""
 	case !p.Answered || o == nil || !p.RunningKnown:
@@ -187,8 +189,8 @@ func objects(f GateFacts, p PeerReading) string {
 		return "another system"
 	case o.Epoch.Number == 0:
 		return "knows no epoch"
-	case o.Epoch.Number == d.Epoch.Number && o.Epoch.ID != d.Epoch.ID:
-		return "two histories"
+	case o.Role == replication.RolePrimary && o.Epoch.Same(d.Epoch):
+		return "claims this very epoch, fenced or not"
 	case o.Role != replication.RoleStandby && (o.Marker == nil || o.Marker.Epoch.Number != d.Epoch.Number || o.Marker.Epoch.ID != d.Epoch.ID):
 		return "is neither standby nor fenced under my epoch"
 	}
