@@ -50,8 +50,7 @@ func (p *shares) add(b *testing.B, records []runbooks.Record, began, ack time.Ti
 	p.fence.took(fenced)
 	p.writes.add(float64(files))
 	p.records.add(float64(n))
-	// An update replaces both state files; each is a file and a directory.
-	p.fsync.took(update*time.Duration(files)/2 + appended*time.Duration(n))
+	p.fsync.took(update*time.Duration(files) + appended*time.Duration(n))
 	p.after.took(ack.Sub(began) - promoted)
 }
 
@@ -76,16 +75,16 @@ func (p *shares) figures() []figure {
 		{&p.after, "  of it: end of step promote -> first acknowledged write (negative: before)", seconds},
 		{&p.writes, "  state files replaced on both nodes until then", count},
 		{&p.records, "  journal records until then", count},
-		{&p.update, "  one update of the state (two files), same disk, at rest", seconds},
-		{&p.appended, "  one record of the journal, same disk, at rest", seconds},
+		{&p.update, "  one state file replaced (fsync of file and folder), same disk, at rest", seconds},
+		{&p.appended, "  one record of the journal (fsync), same disk, at rest", seconds},
 	} {
 		f.f.name, f.f.unit = f.name, f.unit
 	}
 	return []figure{p.accept, p.fence, p.fsync, p.after, p.writes, p.records, p.update, p.appended}
 }
 
-// fsyncs measures one update of a node's state and one record of its journal,
-// medians of 20, in a new folder of dir.
+// fsyncs measures one update of a node's state that replaces one file, and one
+// record of its journal: medians of 20, in a new folder of dir.
 func fsyncs(b *testing.B, dir string) (update, appended time.Duration) {
 	b.Helper()
 	dir, err := os.MkdirTemp(dir, "fsync-")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -73,9 +75,20 @@ func median(values []float64) float64 {
 	return (s[mid-1] + s[mid]) / 2
 }
 
+// busy tells how busy the machine was in the last minute: on a machine with
+// other work, every figure grows, and those of CPU as well.
+func busy() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "load unknown"
+	}
+	load, _, _ := strings.Cut(string(text), " ")
+	return fmt.Sprintf("load %s on %d cores", load, runtime.NumCPU())
+}
+
 // write prints the figures as a table under a title.
 func write(w io.Writer, title string, figures ...figure) {
-	fmt.Fprintf(w, "\n%s\n", title)
+	fmt.Fprintf(w, "\n%s; %s\n", title, busy())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "  \tmedian\tworst\trounds\ttarget\t")
 	for _, f := range figures {
