@@ -152,6 +152,10 @@ func gateForeign(f GateFacts) (GateDecision, bool) {
 	switch {
 	case f.Data.Empty:
 		return refuseEmpty(f), true
+	case f.Data.Holders > 0:
+		// Isolating would write standby.signal beneath a server that runs.
+		return refuse("watchdog status; stop it first if it has to start anew",
+			"%d processes of a server hold %s already", f.Data.Holders, f.Data.Directory), true
 	case d.SystemID != f.Data.SystemID:
 		return refuse("watchdog config show", "the data directory has system identifier %s, the state says %s", f.Data.SystemID, d.SystemID), true
 	case d.DataDirectory != "" && d.DataDirectory != f.Data.Directory:

@@ -35,6 +35,7 @@ type DataReading struct {
 	RecoverySignal bool
 	BackupLabel    bool
 	Adopted        bool // adopt left its mark in this directory
+	Holders        int  // processes of a server that hold it now
 }
 
 // PeerReading is one peer's answer over the control API.
@@ -46,4 +47,8 @@ type PeerReading struct {
 	Durable          *Durable
 	RunningAsPrimary bool
 	RunningKnown     bool
+	// SeesPrimary is true when the peer's own probe sees, at this moment, a
+	// PostgreSQL at this node's address that runs as primary. No server runs
+	// here while the gate decides, so that it can only be a copy of this node.
+	SeesPrimary bool
 }

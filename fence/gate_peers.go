@@ -132,6 +132,8 @@ func peerSilence(f GateFacts, p PeerReading) string {
 		return fmt.Sprintf("%s has system identifier %s", p.Node, o.SystemID)
 	case o.Role != replication.RoleStandby && !fencedUnder(o, f.Durable.Epoch):
 		return fmt.Sprintf("%s has the durable role %s", p.Node, o.Role)
+	case p.SeesPrimary:
+		return p.Node + " sees a PostgreSQL at this node's address that runs as primary now: a copy of this node?"
 	case !p.RunningKnown:
 		return p.Node + " cannot say whether its PostgreSQL runs as primary"
 	}

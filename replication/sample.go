@@ -63,10 +63,11 @@ type Status struct {
 	// (no pg_monitor): Standbys and Receiver are then unknown, not empty.
 	StatsVisible bool
 	// SyncWaiters counts sessions whose commit waits for a standby.
-	SyncWaiters int
-	XIDAge      int // age of the oldest datfrozenxid, in transactions
-	Archiver    *ArchiverRow
-	Conflicts   uint64 // queries canceled by replay, all databases (standby)
+	SyncWaiters      int
+	XIDAge           int // age of the oldest datfrozenxid, in transactions
+	Archiver         *ArchiverRow
+	Conflicts        uint64 // queries canceled by replay, all databases (standby)
+	CommitExceptions int    // roles or databases with a synchronous_commit of their own
 }
 
 // ArchiverRow is pg_stat_archiver, where archive_mode is on.

@@ -42,6 +42,7 @@ const (
  (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
  (SELECT max(age(datfrozenxid)) FROM pg_database),
  (SELECT coalesce(sum(conflicts), 0)::bigint FROM pg_stat_database),
+ (SELECT count(*) FROM pg_db_role_setting WHERE array_to_string(setconfig, ',') ~ '(^|,)synchronous_commit='),
  (SELECT count(*) > 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'watchdog'
    AND c.relname = 'epoch' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
  FROM pg_is_in_recovery() r`

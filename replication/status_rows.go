@@ -1,7 +1,7 @@
 package replication
 
 func readScalars(a answer) (st Status, hasEpoch bool, err error) {
-	cols, err := a.one(22)
+	cols, err := a.one(23)
 	if err != nil {
 		return Status{}, false, err
 	}
@@ -28,6 +28,7 @@ func readScalars(a answer) (st Status, hasEpoch bool, err error) {
 		SyncWaiters:             s.int(),
 		XIDAge:                  s.int(),
 		Conflicts:               s.uint64(),
+		CommitExceptions:        s.int(),
 	}
 	hasEpoch = s.bool()
 	return st, hasEpoch, s.err

@@ -48,6 +48,15 @@ func TestAssessLoss_SynchronousStandby_IsProofOnlyWhenEveryCommitHadToWait(t *te
 	}
 }
 
+// ALTER ROLE app SET synchronous_commit = off: its commits waited for nobody.
+func TestAssessLoss_RoleWithACommitSettingOfItsOwn_IsNoProof(t *testing.T) {
+	primary, standby := syncPair(`"db2"`, "sync", 64*time.Second, 60*time.Second)
+	primary.Status.CommitExceptions = 1
+	if l := assessLoss(Facts{RateBytes: -1}, primary, standby); l.AtMostBytes != nil {
+		t.Errorf("proof of %d bytes although a role's commits need not wait", *l.AtMostBytes)
+	}
+}
+
 func TestAssessLoss_DiskEndsOnAnotherTimeline_IsNoFigure(t *testing.T) {
 	primary, standby := syncPair("", "", 0, 0)
 	l := assessLoss(Facts{RateBytes: -1, Unsealed: &fence.EndOfWAL{Timeline: 3, LSN: 880}}, primary, standby)

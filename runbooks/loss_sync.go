@@ -23,6 +23,9 @@ func synchronous(primary NodeFacts, standby string) (string, bool) {
 	if s == nil || s.InRecovery || !slices.Contains([]string{"on", "remote_apply"}, s.SynchronousCommit) {
 		return "", false
 	}
+	if s.CommitExceptions > 0 {
+		return "", false // ALTER ROLE or ALTER DATABASE: some commits may not have waited
+	}
 	if !mustWaitFor(s.SynchronousStandbyNames, standby) {
 		return "", false
 	}

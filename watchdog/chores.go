@@ -130,8 +130,8 @@ func (s *Service) repeatOrders(ctx context.Context, node string, own, theirs fen
 			s.apply("order is obeyed", fence.Notice{Order: &o})
 			continue
 		}
-		if _, open := own.OpenIntent(o.Operation); open {
-			continue // the fence step of the operation is at it
+		if s.ops.running(o.Operation) {
+			continue // its fence step is at it
 		}
 		if err := s.others.Tell(ctx, node, fence.Notice{Order: &o}); err != nil {
 			s.log.Warn("repeat order", zap.String("peer", node), zap.String("plan", o.Operation), zap.Error(err))

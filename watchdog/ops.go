@@ -320,3 +320,10 @@ func (o *ops) kill(ctx context.Context, id string, cause error) error {
 		return &runbooks.Refusal{Exit: runbooks.ExitUnknown, Reason: "the operation has not stopped yet", Hint: "watchdog ops show " + f.op.ID}
 	}
 }
+
+// running says whether the operation is being carried out now.
+func (o *ops) running(id string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.current != nil && o.current.op.ID == id
+}

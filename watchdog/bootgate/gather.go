@@ -100,6 +100,12 @@ func readData(dir string) fence.DataReading {
 		return r
 	}
 	r.SystemID = c.SystemID
+	held, err := pgdata.Holders(dir)
+	if err != nil {
+		r.Fault = err.Error()
+		return r
+	}
+	r.Holders = len(pgdata.Servers(held))
 	switch _, err := os.Stat(filepath.Join(dir, AdoptedMark)); {
 	case err == nil:
 		r.Adopted = true
@@ -110,17 +116,35 @@ func readData(dir string) fence.DataReading {
 }
 
 // askAll asks every peer at once; a silent one costs at most askLimit.
-func askAll(ctx context.Context, peers []Peer) []fence.PeerReading {
+func askAll(ctx context.Context, peers []Peer, self string) []fence.PeerReading {
 	out := make([]fence.PeerReading, len(peers))
 	var wg sync.WaitGroup
 	for i, p := range peers {
-		wg.Go(func() { out[i] = ask(ctx, p) })
+		wg.Go(func() { out[i] = ask(ctx, p, self) })
 	}
 	wg.Wait()
 	return out
 }
 
-func ask(ctx context.Context, p Peer) fence.PeerReading {
+// seenWithin is how young a peer's look at this node's address has to be: a
+// server that was stopped is known to its watchers at once.
+const seenWithin = 2 * time.Second
+
+// seesPrimary says whether the peer's own probe sees a primary at the address
+// of node now.
+func seesPrimary(f control.Facts, node string) bool {
+	if f.Report == nil {
+		return false
+	}
+	for _, s := range f.Report.Servers {
+		if s.Node == node && s.Verdict == replication.VerdictHealthy && s.Role == replication.RolePrimary && s.Age >= 0 && s.Age < seenWithin {
+			return true
+		}
+	}
+	return false
+}
+
+func ask(ctx context.Context, p Peer, self string) fence.PeerReading {
 	r := fence.PeerReading{Node: p.Node, Witness: p.Witness}
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
@@ -136,5 +160,6 @@ func ask(ctx context.Context, p Peer) fence.PeerReading {
 	r.Answered, r.Durable = true, f.Durable
 	r.Witness = r.Witness || f.Witness // whoever says that it holds no data cannot permit
 	r.RunningAsPrimary, r.RunningKnown = f.RunningAsPrimary, f.RunningKnown
+	r.SeesPrimary = seesPrimary(f, self)
 	return r
 }

@@ -94,7 +94,7 @@ func decide(ctx context.Context, o Options, f *fence.GateFacts, began time.Time)
 			}
 		}
 		asked = o.Now()
-		f.Peers, f.Asked = askAll(ctx, o.Peers), true
+		f.Peers, f.Asked = askAll(ctx, o.Peers, o.Node), true
 		f.WaitOver = o.Now().Sub(began) >= o.PeerWait
 		readOwn(o, f) // a seal or an order may have come while we waited
 	}

@@ -46,6 +46,7 @@ var badInputs = map[string]string{
 	"mail_tls_none":           minimal + "alerts: {email: {to: a@example.org, from: b@example.org, smtp: \"mail.example.org:25\", tls: none}}\n",
 	"mail_address":            minimal + "alerts: {email: {to: \"a@example.org, nobody\", from: b@example.org, smtp: \"127.0.0.1:25\"}}\n",
 	"node_key_malformed":      with("db1: {address: 10.0.0.11}", "db1: {address: 10.0.0.11, key: \"wdpub-ed25519:AAAA\"}"),
+	"start_past_the_gate":     with("postgres:\n", "postgres:\n  driver: pg_ctl\n  start_command: [pg_ctl, start, -D, /srv/pg]\n"),
 	"driver_unknown":          with("postgres:\n", "postgres:\n  driver: systemctl\n"),
 	"unit_missing":            with("/var/lib/postgresql/15/main", "/srv/pg"),
 	"tab_indent":              "cluster: a\nlisten:\n\tweb: off\n",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,6 +44,9 @@ func (v *validator) driver(p Postgres) {
 		v.bad("postgres.start_command", "the systemd driver starts the unit", "remove it, or use driver: pg_ctl")
 	case p.Driver == DriverPgCtl && p.Unit != "":
 		v.bad("postgres.unit", "the pg_ctl driver starts no unit", "remove it, or use driver: systemd")
+	}
+	if len(p.StartCommand) > 0 && !slices.Contains(p.StartCommand, "gate") {
+		v.bad("postgres.start_command", "goes past the boot gate", "pg-watchdog gate --config FILE --exec -- PROGRAM...: the gate decides whether this server may start writable")
 	}
 	if len(p.StartCommand) > 0 && p.StartCommand[0] == "" {
 		v.bad("postgres.start_command", "begins with an empty word", "the first word is the program")
