@@ -144,7 +144,13 @@ func (d Deps) freezeStep(o *Operation) Step {
 func (d Deps) promoteStep(o *Operation) Step {
 	return Step{
 		Sticky: true,
+		Fresh:  true,
 		Act: func(ctx context.Context, s *Scribe) error {
+			// The proof comes before the lock: reading it again may take long, and
+			// two nodes that fence each other must not wait for each other.
+			if err := d.proveAgain(ctx, s, o); err != nil {
+				return err
+			}
 			unlock := d.Exclusive()
 			defer unlock()
 			i, err := d.token(o)
@@ -162,8 +168,8 @@ func (d Deps) promoteStep(o *Operation) Step {
 			if err != nil || !in {
 				return err // out of recovery already: a resume after the act
 			}
-			if err := d.reprove(ctx, s, o, i); err != nil {
-				return err
+			if err := d.holdsStill(o); err != nil {
+				return err // asking the server took its time
 			}
 			return d.Promoted.Promote(ctx)
 		},
@@ -191,12 +197,16 @@ func (d Deps) recent(at time.Time) bool {
 	return min(ticked, shown) >= 0 && max(ticked, shown) < proofLasts
 }
 
-// reprove reads the proof of the fence again when it has grown old: fencing a
-// fenced node only verifies it. A release that needed no fence asks the other
-// node again.
-func (d Deps) reprove(ctx context.Context, s *Scribe, o *Operation, i fence.Intent) error {
-	if d.recent(o.provenAt()) {
-		return nil
+// proveAgain reads the proof again when it has grown old, as long as it matters:
+// fencing a fenced node only verifies it, and a release that needed no fence asks
+// the other node.
+func (d Deps) proveAgain(ctx context.Context, s *Scribe, o *Operation) error {
+	i, err := d.token(o)
+	if err != nil || d.recent(o.provenAt()) {
+		return err
+	}
+	if in, err := d.Server.InRecovery(ctx); err != nil || !in {
+		return err
 	}
 	if o.Plan.Fence.Node == "" {
 		return d.proveOther(ctx, s, o, o.Plan.Other)
@@ -207,6 +217,18 @@ func (d Deps) reprove(ctx context.Context, s *Scribe, o *Operation, i fence.Inte
 		return err
 	}
 	return judgeFence(o, out)
+}
+
+// holdsStill is the last look: the token, and a proof that has not grown old
+// while this node waited for its own lock.
+func (d Deps) holdsStill(o *Operation) error {
+	if _, err := d.token(o); err != nil {
+		return err
+	}
+	if !d.recent(o.provenAt()) {
+		return fmt.Errorf("prove again that %s cannot write: the proof grew old while this node waited", o.Plan.Fence.Node)
+	}
+	return nil
 }
 
 func (d Deps) verifyStep(o *Operation) Step {

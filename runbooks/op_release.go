@@ -16,7 +16,7 @@ func ReleaseSteps(d Deps, o *Operation) map[string]Step {
 	steps[StepLock] = d.lockStep(o)
 	steps[StepIntent] = d.intentStep(o)
 	steps[StepFence] = d.releaseFence(o)
-	steps[StepProof] = Step{Act: func(ctx context.Context, s *Scribe) error { return d.proveOther(ctx, s, o, other) }}
+	steps[StepProof] = Step{Fresh: true, Act: func(ctx context.Context, s *Scribe) error { return d.proveOther(ctx, s, o, other) }}
 	steps[StepLift] = Step{Sticky: true, Guard: d.sameHold(o), Act: func(context.Context, *Scribe) error {
 		return d.State.Apply(fence.Notice{Release: &fence.Release{Operation: o.ID, At: d.Now()}})
 	}}
@@ -115,7 +115,10 @@ func (d Deps) proveOther(ctx context.Context, s *Scribe, o *Operation, other str
 	if !proven {
 		return &Refusal{Exit: ExitRefused, Rule: "4", Reason: text, Hint: "watchdog release " + d.Self + " --i-have-powered-off " + other}
 	}
-	return s.Note("%s", text)
+	if err := s.Note("%s", text); err != nil {
+		return err
+	}
+	return s.Figure(figureProven, 1)
 }
 
 func without(list []fence.Intent, operation string) []fence.Intent {

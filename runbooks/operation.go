@@ -105,12 +105,20 @@ func (o *Operation) FenceOutcome() *fence.Outcome {
 	return r.Fence
 }
 
+// figureProven marks the record of an answer by which the other node proved that
+// it is no primary.
+const figureProven = "other_proven"
+
 // provenAt is when the fence was last proven, or the other node last proved what
-// it is; zero when never.
+// it is, since this run of the operation began; zero when never.
 func (o *Operation) provenAt() time.Time {
 	r, _ := o.newest(func(r Record) bool {
-		return (r.Fence != nil && r.Fence.Result == fence.ResultDone) || (r.Type == RecordOutcome && r.Step == StepProof && r.Result == fence.ResultDone)
+		_, answered := r.Figures[figureProven]
+		return r.Type == RecordResumed || answered || (r.Fence != nil && r.Fence.Result == fence.ResultDone)
 	})
+	if r.Type == RecordResumed {
+		return time.Time{}
+	}
 	return r.At
 }
 
@@ -120,6 +128,16 @@ func (o *Operation) Done(step string) bool {
 		return r.Type == RecordOutcome && r.Step == step && r.Result == fence.ResultDone
 	})
 	return done
+}
+
+// stale says whether the outcome of a fresh step was journaled before the
+// operation was last resumed, and still matters: a proof does until the promotion
+// is done, and nothing does once the operation began to close.
+func (o *Operation) stale(step string) bool {
+	r, found := o.newest(func(r Record) bool {
+		return r.Type == RecordResumed || (r.Type == RecordOutcome && r.Step == step && r.Result == fence.ResultDone)
+	})
+	return found && r.Type == RecordResumed && !o.begun(StepClose) && (step == StepPromote || !o.Done(StepPromote))
 }
 
 // begun says whether the step was announced in the journal.

@@ -16,10 +16,6 @@ const (
 	StepEnable = "enable"
 )
 
-// epochGap is how far a release jumps when the other node cannot say which
-// epochs it has seen: a number that both took would be two histories.
-const epochGap = 100
-
 // PlanRelease plans to let a held node be primary again, with proof that the
 // other is off or fenced, or that it answers as a standby (DESIGN rule 4). It
 // runs on the released node.

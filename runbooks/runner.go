@@ -30,6 +30,12 @@ type Step struct {
 	// Sticky marks a step whose effect the runner must not take back by itself:
 	// once it has begun, a failure stops the operation part-way.
 	Sticky bool
+	// Fresh marks what a resume does not take from the journal. A proof is read
+	// again until the promotion is done: a node that was powered off and is on
+	// again may have taken back its place meanwhile, with an operation of its own.
+	// The promotion itself is looked at again, and all that follows it: a host
+	// that restarted has been kept in recovery by the open intent.
+	Fresh bool
 }
 
 // Runner carries out operations, one at a time per call. It holds no state
@@ -103,39 +109,45 @@ func (r *Runner) Resumed(o *Operation, req Request) error {
 }
 
 // NoWayBack says why an operation cannot be aborted any more; empty when it can.
-// From the durable epoch on, this node is primary by record: going on leads out.
-// Where going on is refused for good (this node was fenced, a later epoch was
-// made, the intent is gone), aborting is what is left: an operation that could
-// neither be resumed nor aborted would hold every other one back for ever.
-func NoWayBack(o *Operation, own fence.Durable) string {
-	if o.Plan.Kind == KindFence || !o.begun(StepEpoch) {
-		return ""
+// Once this node is out of recovery, only going on leads out. Before that,
+// aborting is always safe, whatever epoch was made: nobody starts as primary
+// without the word of the other node. And it has to be possible, because going on
+// may be refused for good (this node was fenced, a later epoch was made, the
+// order was revoked): an operation that could neither be resumed nor aborted
+// would hold every other one back for ever. recovering says whether this node's
+// server is certainly in recovery; it is asked only where that matters.
+func NoWayBack(o *Operation, own fence.Durable, recovering func() bool) string {
+	promotes := o.Plan.Kind == KindPromote || o.Plan.Kind == KindRelease
+	if !promotes || !o.begun(StepEpoch) {
+		return "" // an adoption changes no server: what it recorded stays true
 	}
 	for _, c := range own.Closed {
 		if c.Operation == o.ID && c.Result == fence.ResultDone {
 			return "it is done, and only its end has to be told: this operation can only be resumed"
 		}
 	}
-	i, open := own.OpenIntent(o.ID)
-	if !open || own.Marker != nil || (own.Epoch.Number >= i.Epoch.Number && !own.Epoch.Same(i.Epoch)) {
+	if i, open := own.OpenIntent(o.ID); !open || (own.Epoch.Number >= i.Epoch.Number && !own.Epoch.Same(i.Epoch)) {
 		return ""
 	}
-	if _, stands := own.StandingOrder(own.Node); stands {
+	if recovering() {
 		return ""
 	}
-	return "the new epoch may be durable already: this operation can only be resumed"
+	return "the new epoch is durable, and this node's server is not known to be in recovery: this operation can only be resumed"
 }
 
 // Run carries out the steps that are not journaled as done. steps must hold one
 // Step per line of the plan. The error is nil when the operation is closed as
 // done, else a *Refusal with the exit code of DESIGN section 6.
 func (r *Runner) Run(ctx context.Context, o *Operation, steps map[string]Step) error {
+	again := false
 	for _, line := range o.Plan.Steps {
 		step, known := steps[line.Name]
 		if !known {
 			return r.stop(o, steps, line, fmt.Errorf("this version does not know step %q", line.Name))
 		}
-		if o.Done(line.Name) {
+		done := o.Done(line.Name)
+		again = again || (done && line.Name == StepPromote && o.stale(line.Name))
+		if done && !again && !(step.Fresh && o.stale(line.Name)) {
 			continue
 		}
 		if ctx.Err() != nil { // killed or aborted between two steps
@@ -236,7 +248,7 @@ func (r *Runner) stuck(o *Operation, steps map[string]Step, failed string, certa
 		if !s.Sticky || !o.begun(name) {
 			continue
 		}
-		if name != failed || !certain {
+		if name != failed || !certain || o.Done(name) {
 			return true
 		}
 	}

@@ -105,6 +105,7 @@ func (d Deps) held(o *Operation) func(context.Context) error {
 func (d Deps) fenceStep(o *Operation, node string) Step {
 	return Step{
 		Sticky: true,
+		Fresh:  true,
 		Guard:  d.held(o),
 		Act: func(ctx context.Context, s *Scribe) error {
 			i, err := d.token(o)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
 )
@@ -99,6 +100,16 @@ func (d Deps) tellEpoch(ctx context.Context, s *Scribe, node string, n fence.Epo
 	return errors.New("tell " + node + " of the epoch: " + err.Error())
 }
 
+// epochGap is how far a release jumps when the other node cannot say which
+// epochs it has seen. It differs from release to release: of two nodes that were
+// released without knowing of each other, one has to be the later one, because
+// neither takes the word of the other when both hold one number.
+func epochGap(id string) uint64 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id)) // never fails (hash.Hash)
+	return 100 + uint64(h.Sum32()%100_000)
+}
+
 // nextEpoch draws the epoch that an operation will make. For a promotion it is
 // the next one: a node that knows a later epoch refuses the intent, and is
 // right. A release and an adoption lie above every number that any node that
@@ -118,8 +129,9 @@ func (d Deps) nextEpoch(ctx context.Context, o *Operation, dur fence.Durable) fe
 		}
 		e.Number = max(e.Number, n.Durable.Epoch.Number)
 	}
+	next := newEpoch(e, o.Plan.Target, d.Random())
 	if silent {
-		e.Number += epochGap
+		next.Number += epochGap(next.ID)
 	}
-	return newEpoch(e, o.Plan.Target, d.Random())
+	return next
 }

@@ -288,7 +288,7 @@ func (o *ops) abort(ctx context.Context, id string, r runbooks.Request) (*runboo
 	if err != nil {
 		return nil, err
 	}
-	if why := runbooks.NoWayBack(op, own); why != "" {
+	if why := runbooks.NoWayBack(op, own, func() bool { in, err := o.deps.Server.InRecovery(ctx); return err == nil && in }); why != "" {
 		return nil, &runbooks.Refusal{Exit: runbooks.ExitRefused, Rule: "5", Gate: "abort", Reason: why, Hint: "watchdog ops resume " + op.ID}
 	}
 	f, err := o.begin(op)
