@@ -166,7 +166,9 @@ func (w *world) gate(n *mnode) {
 	w.breakFacts(&f)
 	d := fence.Gate(f)
 	for _, c := range d.CloseIntents {
-		n.apply(fence.Notice{Closed: &c})
+		if err := n.apply(fence.Notice{Closed: &c}); err != nil {
+			return
+		}
 	}
 	if d.Obey != nil {
 		n.d = n.d.Obey(*d.Obey, fence.Marker{Operation: d.Obey.Operation, Epoch: d.Obey.Epoch})

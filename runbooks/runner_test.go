@@ -92,13 +92,13 @@ func (s *scripted) want(t *testing.T, did string, closed ...fence.Result) {
 	}
 }
 
-func wantExit(t *testing.T, err error, exit int) *Refusal {
+func wantExit(t *testing.T, err error, exit int) Refusal {
 	t.Helper()
 	var r *Refusal
 	if !errors.As(err, &r) || r.Exit != exit {
 		t.Fatalf("got %+v, want exit %d", err, exit)
 	}
-	return r
+	return *r
 }
 
 var refused = &Refusal{Exit: ExitRefused, Rule: "2", Reason: "certainly not done"}

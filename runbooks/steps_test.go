@@ -253,16 +253,17 @@ func TestFenceStepRule2_TakesOnlyAProof(t *testing.T) {
 		exit int
 		open bool
 	}{
-		"sealed":                          {sealed, Request{}, ExitDone, false},
-		"surer than planned":              {fence.Outcome{Result: fence.ResultDone, Grade: fence.GradePower}, Request{}, ExitDone, false},
-		"certainly not done":              {fence.Outcome{Result: fence.ResultNotDone}, Request{}, ExitRefused, false},
-		"nobody knows":                    {fence.Outcome{Result: fence.ResultUnknown}, Request{}, ExitUnknown, true},
-		"done, and no grade":              {fence.Outcome{Result: fence.ResultDone}, Request{}, ExitRefused, false},
-		"unknown with a grade":            {fence.Outcome{Result: fence.ResultUnknown, Grade: fence.GradePower}, Request{}, ExitUnknown, true},
-		"weaker than confirmed":           {fence.Outcome{Result: fence.ResultDone, Grade: fence.GradeIsolated}, Request{}, ExitUnknown, true},
-		"weaker, but stated by a person":  {fence.Outcome{Result: fence.ResultDone, Grade: fence.GradeStated}, Request{StatedOff: "db1", By: "anna"}, ExitDone, false},
-		"weaker, another node was stated": {fence.Outcome{Result: fence.ResultDone, Grade: fence.GradeStated}, Request{StatedOff: "db2", By: "anna"}, ExitUnknown, true},
-		"the zero value":                  {fence.Outcome{}, Request{}, ExitUnknown, true},
+		"sealed":                           {sealed, Request{}, ExitDone, false},
+		"surer than planned":               {fence.Outcome{Result: fence.ResultDone, Grade: fence.GradePower}, Request{}, ExitDone, false},
+		"certainly not done":               {fence.Outcome{Result: fence.ResultNotDone}, Request{}, ExitRefused, false},
+		"nobody knows":                     {fence.Outcome{Result: fence.ResultUnknown}, Request{}, ExitUnknown, true},
+		"certainly not done, with a grade": {fence.Outcome{Result: fence.ResultNotDone, Grade: fence.GradePower}, Request{}, ExitRefused, false},
+		"done, and no grade":               {fence.Outcome{Result: fence.ResultDone}, Request{}, ExitRefused, false},
+		"unknown with a grade":             {fence.Outcome{Result: fence.ResultUnknown, Grade: fence.GradePower}, Request{}, ExitUnknown, true},
+		"weaker than confirmed":            {fence.Outcome{Result: fence.ResultDone, Grade: fence.GradeIsolated}, Request{}, ExitUnknown, true},
+		"weaker, but stated by a person":   {fence.Outcome{Result: fence.ResultDone, Grade: fence.GradeStated}, Request{StatedOff: "db1", By: "anna"}, ExitDone, false},
+		"weaker, another node was stated":  {fence.Outcome{Result: fence.ResultDone, Grade: fence.GradeStated}, Request{StatedOff: "db2", By: "anna"}, ExitUnknown, true},
+		"the zero value":                   {fence.Outcome{}, Request{}, ExitUnknown, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cl := newCluster()
