@@ -11,6 +11,7 @@ import (
 	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/testenv"
 	"github.com/gestionale-fullstack/watchdog/testenv/demo"
+	"github.com/gestionale-fullstack/watchdog/watchdog/control"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
@@ -34,7 +35,7 @@ func extra(yaml string) option { return func(o *demo.SiteOptions) { o.Extra += y
 func newSite(t *testing.T, options ...option) *site {
 	t.Helper()
 	testenv.NeedPostgres(t)
-	o := demo.SiteOptions{Binary: testenv.Program(t), Hold: time.Second, Env: []string{"GORACE=halt_on_error=0"}}
+	o := demo.SiteOptions{Binary: testenv.Program(t), Hold: time.Second}
 	for _, opt := range options {
 		opt(&o)
 	}
@@ -98,12 +99,12 @@ func (s *site) wants(exit int, node string, args ...string) answer {
 
 // status gives the status document of a node's service.
 func (s *site) status(node string) (view.Status, error) {
-	a := s.watchdog(node, "status", "--json")
-	var st view.Status
-	if a.exit != 0 {
-		return st, fmt.Errorf("status: %s", a)
-	}
-	return st, json.Unmarshal([]byte(a.out), &st)
+	// Over the socket as the command does it, without a process per look.
+	c := control.NewLocalClient(s.Node(node).Socket)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return control.Call(ctx, c, control.Status, "", control.None{})
 }
 
 // awaitCondition waits until a condition fires on a node.
