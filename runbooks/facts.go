@@ -15,6 +15,9 @@ type Facts struct {
 	Self    string // node whose service plans and would run
 	At      time.Time
 	Own     fence.Durable
+	// DataSystemID is what the own data directory says of itself, offline; zero
+	// when it cannot be read.
+	DataSystemID replication.SystemID
 	// Faults names state files and journals that cannot be understood: nothing
 	// acts while there is one.
 	Faults []string
@@ -47,9 +50,18 @@ type NodeFacts struct {
 	// Status is the newest SQL answer of the server, with its age.
 	Status    *replication.Status
 	StatusAge time.Duration
+	// History lists the parents of the server's timeline, as far as it was read.
+	History []Parent
 	// Advanced is how long ago the server's received position last grew while
 	// it streams; negative when not known. Only of the own standby.
 	Advanced time.Duration
+}
+
+// Parent is one parent of a timeline: a server whose timeline has it holds all
+// of its WAL up to the switch point.
+type Parent struct {
+	Timeline    replication.Timeline
+	SwitchPoint replication.LSN
 }
 
 // Seen is one server from one vantage point.

@@ -36,6 +36,8 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 	p.Other = other.Node
 	if s, seen := node.Last(); seen {
 		p.SystemID = s.SystemID
+	} else {
+		p.SystemID = f.DataSystemID
 	}
 	p.Lifts = holding(f.Own)
 	checks := []check{checkState(f), checkKnown(f, p.SystemID), checkReleaseLock(f), checkOtherPrimaries(f)}

@@ -246,11 +246,27 @@ func checkTimeline(primary, standby NodeFacts) check {
 	if !seen || standby.Status == nil || standby.Status.Timeline == 0 {
 		return ok("timeline", "%s was never seen by this service: timelines are compared after the fence", primary.Node)
 	}
-	if last.Timeline != standby.Status.Timeline {
+	if last.Timeline != standby.Status.Timeline && !descends(standby, last) {
 		return no("timeline", ExitRefused, "13", "watchdog status", "%s was on timeline %d, %s is on %d: the branch is not proven",
 			primary.Node, last.Timeline, standby.Node, standby.Status.Timeline)
 	}
+	if last.Timeline != standby.Status.Timeline {
+		return ok("timeline", "%s is on timeline %d, which holds all that %s was seen to write on %d",
+			standby.Node, standby.Status.Timeline, primary.Node, last.Timeline)
+	}
 	return ok("timeline", "both on timeline %d", last.Timeline)
+}
+
+// descends says whether the standby's timeline left the one that the primary was
+// last seen on after everything that the primary was seen to write there: it was
+// promoted or released a moment before it fell silent.
+func descends(standby NodeFacts, last Seen) bool {
+	for _, h := range standby.History {
+		if h.Timeline == last.Timeline && h.SwitchPoint >= last.Position {
+			return true
+		}
+	}
+	return false
 }
 
 // checkReplay refuses a standby that holds WAL back: promotion would apply it

@@ -297,11 +297,10 @@ func (o *ops) line(op *runbooks.Operation) control.OperationLine {
 }
 
 func (o *ops) state(op *runbooks.Operation) string {
-	if o.current != nil && o.current.op == op {
-		return "running"
-	}
 	result, closed := op.Closed()
 	switch {
+	case !closed && o.current != nil && o.current.op == op:
+		return "running"
 	case !closed:
 		return "stopped"
 	case result.String() == "done":

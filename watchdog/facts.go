@@ -23,6 +23,7 @@ import (
 // status. Nothing comes from gossip (DESIGN rule 14). about is the node whose
 // fence the plan would need; empty when none.
 func (s *Service) gather(ctx context.Context, about string) runbooks.Facts {
+	s.awaitFirstLook(ctx)
 	f := runbooks.Facts{Cluster: s.cfg.Cluster, Self: s.cfg.Node, At: s.now(), RateBytes: s.rate.perSecond(),
 		Allowed: uint64(s.live.Load().Loss.Allowed), ValidFor: s.live.Load().Plan.ValidFor, Devices: map[string][]runbooks.DeviceFact{}}
 	own, err := s.store.Read()
@@ -30,6 +31,7 @@ func (s *Service) gather(ctx context.Context, about string) runbooks.Facts {
 		f.Faults = append(f.Faults, err.Error())
 	}
 	f.Own = own
+	f.DataSystemID, _ = s.systemID()
 	f.Faults = append(f.Faults, s.ops.faults()...)
 	answers := s.askOthers(ctx)
 	report := s.observer.Report()
@@ -102,6 +104,12 @@ func (s *Service) addSeen(n *runbooks.NodeFacts, observer string, r view.Report)
 		}
 		n.Seen = append(n.Seen, runbooks.Seen{Observer: observer, Verdict: sr.Verdict, Cause: sr.Cause, Age: age, Since: sr.Since,
 			Role: sr.Role, SystemID: sr.SystemID, Timeline: sr.Timeline, Position: sr.Position, Answered: sr.Answered})
+		if len(sr.History) > 0 {
+			n.History = n.History[:0]
+			for _, h := range sr.History {
+				n.History = append(n.History, runbooks.Parent{Timeline: h.Timeline, SwitchPoint: h.SwitchPoint})
+			}
+		}
 		if sr.Status != nil && (n.Status == nil || sr.StatusAge < n.StatusAge) {
 			n.Status, n.StatusAge = sr.Status, sr.StatusAge
 		}
@@ -119,19 +127,52 @@ func (s *Service) refresh(ctx context.Context, n *runbooks.NodeFacts) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, factLimit)
 	defer cancel()
-	in, err := s.server.InRecovery(ctx)
+	l, err := s.server.look(ctx)
 	if err != nil {
 		return
 	}
 	fresh := *n.Status
-	fresh.InRecovery = in
-	if on, err := s.server.streaming(ctx); err == nil && !on {
+	fresh.InRecovery = l.positions.InRecovery
+	if !l.streaming {
 		n.Advanced = -1 // whatever came in, came in before the stream broke
 	}
-	if got, replayed, err := s.server.Positions(ctx); err == nil && in {
-		fresh.Receive, fresh.Replay = got, replayed
+	if fresh.InRecovery {
+		fresh.Receive, fresh.Replay, fresh.ReplayPaused = l.positions.Receive, l.positions.Replay, l.positions.Paused
 	}
 	n.Status, n.StatusAge = &fresh, 0
+}
+
+// firstLook is how long a plan that is asked for right after the start of the
+// service waits for the first probes: a moment later it would know.
+const firstLook = 3 * time.Second
+
+// awaitFirstLook waits until every server was probed once and the own one gave
+// its status, if it answers at all.
+func (s *Service) awaitFirstLook(ctx context.Context) {
+	if s.now().Sub(s.started) > s.lim().Grace {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstLook)
+	defer cancel()
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for !s.lookedOnce() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (s *Service) lookedOnce() bool {
+	for _, sr := range s.observer.Report().Servers {
+		silent := sr.Age < 0 || sr.Verdict == replication.VerdictUnknown
+		if silent || (sr.Node == s.cfg.Node && sr.Verdict == replication.VerdictHealthy && sr.Status == nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // unsealed asks the service of a node whose server is down for the end of WAL

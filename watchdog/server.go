@@ -51,13 +51,21 @@ func (s *server) Positions(ctx context.Context) (received, replayed replication.
 	return received, replayed, err
 }
 
-// streaming says whether WAL comes in now.
-func (s *server) streaming(ctx context.Context) (on bool, err error) {
+// look is the own server as it is at this moment.
+type look struct {
+	positions replication.Positions
+	streaming bool // WAL comes in
+}
+
+func (s *server) look(ctx context.Context) (l look, err error) {
 	err = s.with(ctx, func(a *replication.Actor) error {
-		on, err = a.Streaming(ctx)
+		if l.positions, err = a.Positions(ctx); err != nil {
+			return err
+		}
+		l.streaming, err = a.Streaming(ctx)
 		return err
 	})
-	return on, err
+	return l, err
 }
 
 // StopReceiving implements runbooks.Server. What was set before is kept durably

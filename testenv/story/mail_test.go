@@ -22,6 +22,37 @@ func (s *site) mails(n int) []demo.Message {
 	return all[min(n, len(all)):]
 }
 
+// about gives the mails of one code from the n-th of them on. What an incident
+// explained may be told by itself when it outlasts the incident.
+func (s *site) about(code string, n int) []demo.Message {
+	s.t.Helper()
+	all := slices.DeleteFunc(s.mails(0), func(m demo.Message) bool { return !strings.Contains(m.Subject, code) })
+	return all[min(n, len(all)):]
+}
+
+// awaitEndsTold waits until every incident that was mailed is mailed as over.
+func (s *site) awaitEndsTold() {
+	s.t.Helper()
+	testenv.Wait(s.t, 60*time.Second, "every incident is told as over", func() (bool, string) {
+		open := map[string]int{}
+		for _, m := range s.mails(0) {
+			key := fmt.Sprint(m.To, m.Subject)
+			switch {
+			case strings.Contains(m.Body, "RESOLVED at"):
+				open[key]--
+			case strings.Contains(m.Body, "FIRING since"):
+				open[key]++
+			}
+		}
+		for key, n := range open {
+			if n != 0 {
+				return false, fmt.Sprintf("%d of %s", n, key)
+			}
+		}
+		return true, ""
+	})
+}
+
 func subjects(all []demo.Message) string {
 	var out []string
 	for _, m := range all {
@@ -92,22 +123,19 @@ func (s *site) oneIncident() {
 	s.gate("db1", fence.GatePrimary)
 	s.awaitState("db1", "HEALTHY")
 	s.awaitState("db2", "HEALTHY")
-	testenv.Wait(s.t, 30*time.Second, "the end is told", func() (bool, string) {
-		now := s.mails(len(all))
-		return len(now) >= 2, subjects(now)
-	})
+	s.awaitEndsTold()
 }
 
 // takeOver: db1 is the lower name and would send. All is well again at the end.
 func (s *site) takeOver() {
-	before := len(s.mails(0))
+	before := len(s.about(view.NoPrimary, 0))
 	s.powerOff("db1")
 	s.awaitLasted("db2", view.NoPrimary)
 	testenv.Wait(s.t, 30*time.Second, "db2 tells both recipients", func() (bool, string) {
-		now := s.mails(before)
+		now := s.about(view.NoPrimary, before)
 		return len(now) >= 2, subjects(now)
 	})
-	now := s.mails(before)
+	now := s.about(view.NoPrimary, before)
 	s.toldOnce(now, view.NoPrimary, 1)
 	for _, m := range now {
 		if !strings.Contains(m.Body, "db2") {
@@ -118,8 +146,5 @@ func (s *site) takeOver() {
 	s.gate("db1", fence.GatePrimary)
 	s.awaitState("db1", "HEALTHY")
 	s.awaitState("db2", "HEALTHY")
-	testenv.Wait(s.t, 30*time.Second, "the end is told", func() (bool, string) {
-		now := s.mails(before)
-		return len(now) >= 4, subjects(now)
-	})
+	s.awaitEndsTold()
 }
