@@ -104,10 +104,6 @@ func (g *Gossip) config(logger *log.Logger) (*memberlist.Config, error) {
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict = d, d, d, d, d
 	c.DelegateProtocolMin, c.DelegateProtocolMax, c.DelegateProtocolVersion = delegateVersion, delegateVersion, delegateVersion
 	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult = g.r.ProbeInterval, g.r.ProbeTimeout, g.r.SuspicionMult
-	// What members tell of each other also travels on every probe and its
-	// answer: with so few of them, memberlist's five turns a second of its own
-	// only wake an idle process, a tenth of all that it costs.
-	c.GossipInterval = g.r.ProbeInterval
 	// With two nodes the self-health score only rises while the other is gone,
 	// and would stretch the probes that are to find it again.
 	c.AwarenessMaxMultiplier = 2
