@@ -49,7 +49,7 @@ $(GOLANGCI):
 
 # Two packages at once, each with servers of its own: as many as CI has cores.
 unit:
-	go test -race -p 2 -timeout 8m ./...
+	go test -race -p 2 -timeout 20m ./...
 
 # Every fuzz target for FUZZTIME; `go test` takes one of them at a time.
 fuzz:

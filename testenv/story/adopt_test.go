@@ -4,11 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
-	"github.com/gestionale-fullstack/watchdog/runbooks"
-	"github.com/gestionale-fullstack/watchdog/testenv"
 	"github.com/gestionale-fullstack/watchdog/testenv/demo"
 	"github.com/gestionale-fullstack/watchdog/watchdog/bootgate"
 )
@@ -149,21 +146,4 @@ func (s *site) standbyAlone() {
 	if !s.exists(s.dataFile("db2", "standby.signal")) {
 		s.t.Error("standby.signal is gone")
 	}
-}
-
-// awaitRefusal plans until the refusal is the wanted one: evidence has its age.
-func (s *site) awaitRefusal(exit int, gate, node string, args ...string) runbooks.Plan {
-	s.t.Helper()
-	var p runbooks.Plan
-	testenv.Wait(s.t, 20*time.Second, "refusal at "+gate, func() (bool, string) {
-		p = s.plan(node, args...)
-		r := p.Refusal
-		return r != nil && r.Exit == exit && r.Gate == gate, describe(p)
-	})
-	return p
-}
-
-func describe(p runbooks.Plan) string {
-	b, _ := json.Marshal(p.Gates)
-	return string(b)
 }

@@ -179,15 +179,6 @@ func (s *site) set(node, settings string) {
 	s.write(path, s.read(path)+settings)
 }
 
-// awaitLog waits until a service's log says a word.
-func (s *site) awaitLog(node, word string) {
-	s.t.Helper()
-	testenv.Wait(s.t, 30*time.Second, fmt.Sprintf("the log of %s says %q", node, word), func() (bool, string) {
-		log := s.Node(node).Log(1 << 20)
-		return strings.Contains(log, word), log[max(0, len(log)-2000):]
-	})
-}
-
 // neverTwoWritable watches both servers until the test ends: at no moment may
 // both be out of recovery.
 func (s *site) neverTwoWritable() {
