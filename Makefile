@@ -12,7 +12,7 @@ DESTDIR          ?=
 VCS := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test fmt vet lint unit fuzz bench install deps clean
+.PHONY: build demo test fmt vet lint unit fuzz bench soak install deps clean
 
 build:
 	@.ci/install-deps build
@@ -61,6 +61,11 @@ fuzz:
 	done
 
 # Speed and cost beside their targets, from one run; measured, never asserted.
+# Every crash point of every step of a promotion, resumed and aborted.
+soak:
+	@.ci/install-deps test
+	WATCHDOG_SOAK=1 go test -race -count=1 -timeout 30m -run ServiceDies ./testenv/story
+
 bench:
 	@.ci/install-deps demo
 	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./testenv/bench -rounds $(BENCHROUNDS)
