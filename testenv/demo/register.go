@@ -69,6 +69,9 @@ func registerDir(o Owner) (string, error) {
 }
 
 // sweep ends the servers of pairs whose maker is gone and removes their folders.
+// What cannot be removed keeps its entry for a later run, and is no reason to
+// refuse a new pair: another process may be sweeping the same folder, or it
+// lies where this user may not write.
 func sweep(ctx context.Context, o Owner) error {
 	dir, err := registerDir(o)
 	if err != nil {
@@ -87,17 +90,22 @@ func sweep(ctx context.Context, o Owner) error {
 		if started := startTime(e.Pid); started != "" && started == e.Started {
 			continue
 		}
-		for _, data := range e.DataDirs {
-			orphan := &Server{Name: filepath.Base(filepath.Dir(data)), DataDir: data, owner: o}
-			if err := orphan.wipe(ctx); err != nil {
-				return fmt.Errorf("end orphaned server: %w", err)
-			}
-		}
-		if err := errors.Join(os.RemoveAll(e.Dir), os.Remove(file)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove orphaned pair: %w", err)
+		if e.clear(ctx, o) == nil {
+			_ = os.Remove(file) // gone already when two swept
 		}
 	}
 	return nil
+}
+
+// clear ends what still runs of an orphaned pair and removes its folder.
+func (e entry) clear(ctx context.Context, o Owner) error {
+	for _, data := range e.DataDirs {
+		orphan := &Server{Name: filepath.Base(filepath.Dir(data)), DataDir: data, owner: o}
+		if err := orphan.wipe(ctx); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(e.Dir)
 }
 
 // OpenPair reaches a pair that another process made in dir.
