@@ -217,7 +217,7 @@ func (e *Engine) flush() error {
 }
 
 // Notified gives the marks that this service must gossip: attempts under way,
-// then what was told of incidents that are open, then of the ones that ended
+// the codes that stand open, then what was told of incidents that are open, then of the ones that ended
 // last, at most 64.
 func (e *Engine) Notified() []string {
 	const limit = 64
@@ -238,7 +238,7 @@ func (e *Engine) Notified() []string {
 		}
 		return b.FiredAt.Compare(a.FiredAt)
 	})
-	out := e.claims()
+	out := append(e.claims(), e.openLines()...)
 	for _, in := range known {
 		for _, m := range e.marks(in) {
 			if len(out) == limit {

@@ -70,6 +70,8 @@ type Incident struct {
 	// RootFired says that the root was told, so that this one waits its own hold
 	// after it.
 	RootFired bool `json:"root_fired,omitempty"`
+	// CauseGone is when the incident that listed this one went; see released.
+	CauseGone time.Time `json:"cause_gone,omitzero"`
 	// ToldSeverity is the severity that people were last told.
 	ToldSeverity Severity `json:"told_severity,omitempty"`
 	// Told is the newest stage each recipient was told, by us or by a peer.

@@ -16,6 +16,25 @@ type round struct {
 
 	roots   map[string]*Incident
 	visited map[string]bool
+	// peers are the incidents that stand open at live peers.
+	peers openCodes
+}
+
+// cause is what explains the incident of this identity: one of this engine, or
+// one that stands open at a peer only. The second is the case of a service that
+// has just started, or that sees the cause go before the hold is over: people
+// were told by the peer, whose mail lists the effect.
+func (r *round) cause(id string) cause {
+	if root := r.roots[id]; root != nil {
+		return cause{root.Condition.Code, root.State.Open() || r.peers.has(root.Condition)}
+	}
+	effect := r.incidents[id].Condition
+	for _, code := range effect.InhibitedBy {
+		if r.peers.explain(code, effect) {
+			return cause{code, true}
+		}
+	}
+	return cause{}
 }
 
 // root finds the incident that tells of this one, following explanations to the
@@ -59,6 +78,9 @@ func (r *round) explains(cause, effect *Incident) bool {
 	}
 	if !r.present[cause.identity()] {
 		return false
+	}
+	if r.peers.explain(cause.Condition.Code, effect.Condition) {
+		return true
 	}
 	// Not told yet: it counts when it began no later, or fires within the slack.
 	begun, hold := cause.HoldFrom, cause.Condition.Hold

@@ -71,13 +71,45 @@ func TestInhibit_CauseMuchYounger_EffectIsTold(t *testing.T) {
 	})
 }
 
-func TestInhibit_CauseGoneWithinItsHold_EffectKeepsItsOwn(t *testing.T) {
+func TestInhibit_CauseGoneWithinItsHold_EffectKeepsItsOwnAfterALinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{name: "mail"}
 		n := newNode(t, "node-a", sink, nil)
 		n.watch(14*time.Second, noPrimary(), postgresDown())
-		n.watch(2*time.Second, postgresDown())
+		n.watch(12*time.Second, postgresDown())
+		wantTold(t, sink.told())
+		n.watch(time.Second, postgresDown())
 		wantTold(t, sink.told(), "firing PostgresDown ann@example.org")
+		if lead := sink.all()[0].Message.Lead; !strings.Contains(lead, "2000-01-01 00:00:00") {
+			t.Errorf("the mail forgot when it began: %q", lead)
+		}
+		n.halt()
+	})
+}
+
+// A server that restarts within the hold of NoPrimary takes the application with
+// it: the next probe finds both well.
+func TestInhibit_CauseGoneWithinItsHold_EffectFollowsIt_NobodyIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		n := newNode(t, "node-a", sink, nil)
+		n.watch(14*time.Second, noPrimary(), appFailing())
+		n.watch(7*time.Second, appFailing()) // a period and a deadline of its probe
+		n.watch(time.Minute)
+		wantTold(t, sink.told())
+		n.halt()
+	})
+}
+
+func TestInhibit_CauseComesAndGoesWithinItsHold_EffectIsToldAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{name: "mail"}
+		n := newNode(t, "node-a", sink, nil)
+		for range 3 {
+			n.watch(8*time.Second, noPrimary(), appFailing())
+			n.watch(2*time.Second, appFailing())
+		}
+		wantTold(t, sink.told(), "firing AppHealthFailing ann@example.org")
 		n.halt()
 	})
 }

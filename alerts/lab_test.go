@@ -213,6 +213,14 @@ func postgresDown() Condition {
 	}
 }
 
+// appFailing has no hold: its probe has missed three times already.
+func appFailing() Condition {
+	return Condition{
+		Code: CodeAppHealthFailing, Subject: "app", Severity: SeverityPage,
+		Text: "status 503", InhibitedBy: []string{CodeNoPrimary},
+	}
+}
+
 func wantTold(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if !slices.Equal(got, want) {

@@ -7,6 +7,13 @@ type rules struct {
 	holdDownFactor int
 	holdDownMin    time.Duration
 	inhibitSlack   time.Duration
+	inhibitLinger  time.Duration
+}
+
+// cause is what explains a condition in this round; the zero value is nothing.
+type cause struct {
+	code string
+	open bool // told to people, by this service or by a live peer
 }
 
 // holdDown is how long a condition must be gone before its incident is over, so
@@ -16,22 +23,22 @@ func (r rules) holdDown(c Condition) time.Duration {
 }
 
 // advance gives the next state of one incident. present says whether its
-// condition was observed this round, root names what explains it (nil: nothing).
-// It is pure, and it may pass two states at once: a condition without hold goes
-// from none to firing.
-func advance(in Incident, present bool, root *Incident, r rules, now time.Time) Incident {
+// condition was observed this round, by names what explains it. It is pure, and
+// it may pass two states at once: a condition without hold goes from none to
+// firing.
+func advance(in Incident, present bool, by cause, r rules, now time.Time) Incident {
 	if present {
-		return advancePresent(in, root, now)
+		return advancePresent(in, by, r, now)
 	}
 	return advanceAbsent(in, r, now)
 }
 
-func advancePresent(in Incident, root *Incident, now time.Time) Incident {
+func advancePresent(in Incident, by cause, r rules, now time.Time) Incident {
 	switch in.State {
 	case StateNone, StateResolved:
 		in.State, in.FirstSeen, in.HoldFrom = StatePending, now, now
 		in.FiredAt, in.GoneSince, in.ResolvedAt = time.Time{}, time.Time{}, time.Time{}
-		in.Root, in.RootFired, in.heard = "", false, 0
+		in.Root, in.RootFired, in.CauseGone, in.heard = "", false, time.Time{}, 0
 	case StateResolving:
 		in.State, in.GoneSince = StateFiring, time.Time{}
 	}
@@ -39,20 +46,32 @@ func advancePresent(in Incident, root *Incident, now time.Time) Incident {
 		return in
 	}
 	in.GoneSince = time.Time{}
-	if root != nil {
-		in.State, in.Root = StateInhibited, root.Condition.Code
-		in.RootFired = in.RootFired || root.State.Open()
+	if by.code != "" {
+		in.State, in.Root = StateInhibited, by.code
+		in.RootFired = in.RootFired || by.open
 		return in
 	}
 	if in.State == StateInhibited {
-		if in.RootFired { // its own hold begins when the explanation ends
-			in.HoldFrom = now
-		}
-		in.State, in.Root, in.RootFired = StatePending, "", false
+		in = released(in, now)
 	}
-	if now.Sub(in.HoldFrom) >= in.Condition.Hold {
+	if now.Sub(in.HoldFrom) >= in.Condition.Hold && (in.CauseGone.IsZero() || now.Sub(in.CauseGone) >= r.inhibitLinger) {
 		in.State, in.FiredAt = StateFiring, now
 	}
+	return in
+}
+
+// released lets an incident speak for itself, because what explained it has
+// gone. Its condition is likely to go as well, only its probe has not looked
+// since: hence the linger. A cause that nobody was told of grants it once, else
+// one that comes and goes within its hold would keep its effect silent for ever.
+func released(in Incident, now time.Time) Incident {
+	if in.RootFired { // its own hold begins when the explanation ends
+		in.HoldFrom = now
+	}
+	if in.RootFired || in.CauseGone.IsZero() {
+		in.CauseGone = now
+	}
+	in.State, in.Root, in.RootFired = StatePending, "", false
 	return in
 }
 
@@ -80,7 +99,7 @@ func advanceAbsent(in Incident, r rules, now time.Time) Incident {
 // notAfter clamps stored times to now: a clock that was set back while the
 // service was down must not stretch a hold.
 func notAfter(in Incident, now time.Time) Incident {
-	for _, t := range []*time.Time{&in.FirstSeen, &in.HoldFrom, &in.FiredAt, &in.GoneSince, &in.ResolvedAt} {
+	for _, t := range []*time.Time{&in.FirstSeen, &in.HoldFrom, &in.FiredAt, &in.CauseGone, &in.GoneSince, &in.ResolvedAt} {
 		if t.After(now) {
 			*t = now
 		}

@@ -32,6 +32,7 @@ type Options struct {
 	HoldDownFactor int           // 2: hold-down in multiples of the hold
 	HoldDownMin    time.Duration // 10 s: the least hold-down
 	InhibitSlack   time.Duration // 5 s: a root about to fire within this explains already
+	InhibitLinger  time.Duration // 12 s: what a root explained waits at least this long after it
 	TakeOver       time.Duration // 10 s: wait per rank for a mark of the nodes before this one
 	SendTimeout    time.Duration // 30 s: limit of one attempt
 	FaultAfter     time.Duration // 10 min: a message older than this makes its channel faulty
@@ -57,6 +58,7 @@ func (o Options) withDefaults() Options {
 	}
 	orDuration(&o.HoldDownMin, 10*time.Second)
 	orDuration(&o.InhibitSlack, 5*time.Second)
+	orDuration(&o.InhibitLinger, 12*time.Second)
 	orDuration(&o.TakeOver, 10*time.Second)
 	orDuration(&o.SendTimeout, 30*time.Second)
 	orDuration(&o.FaultAfter, 10*time.Minute)
@@ -88,7 +90,7 @@ func (o Options) validate() error {
 	need(o.Log != nil, "the logger")
 	need(o.Catalogue.complete(), "the message catalogue")
 	for name, d := range map[string]time.Duration{
-		"hold-down": o.HoldDownMin, "inhibition slack": o.InhibitSlack, "take-over wait": o.TakeOver,
+		"hold-down": o.HoldDownMin, "inhibition slack": o.InhibitSlack, "inhibition linger": o.InhibitLinger, "take-over wait": o.TakeOver,
 		"send timeout": o.SendTimeout, "fault limit": o.FaultAfter,
 	} {
 		if d < 0 {

@@ -16,8 +16,8 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 func (e *Engine) round(conditions []Condition, now time.Time) *round {
 	r := &round{
 		incidents: e.incidents, present: map[string]bool{}, now: now,
-		rules: rules{e.opt.HoldDownFactor, e.opt.HoldDownMin, e.opt.InhibitSlack},
-		roots: map[string]*Incident{}, visited: map[string]bool{},
+		rules: rules{e.opt.HoldDownFactor, e.opt.HoldDownMin, e.opt.InhibitSlack, e.opt.InhibitLinger},
+		roots: map[string]*Incident{}, visited: map[string]bool{}, peers: openAtPeers(e.peer.Notified),
 	}
 	lost := 0
 	for _, c := range conditions {
@@ -63,7 +63,7 @@ func (e *Engine) advanceAll(r *round, marks peerMarks) []Transition {
 	// All states first, messages after: a message lists what its incident
 	// explains, as it stands after this round.
 	for _, id := range r.order {
-		*e.incidents[id] = advance(before[id], r.present[id], r.roots[id], r.rules, r.now)
+		*e.incidents[id] = advance(before[id], r.present[id], r.cause(id), r.rules, r.now)
 	}
 	for _, id := range r.order {
 		in, was := e.incidents[id], before[id]
