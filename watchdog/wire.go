@@ -152,11 +152,25 @@ func (s *Service) makeAlerts(Options) error {
 		routes = append(routes, *mail)
 	}
 	s.engine, err = alerts.NewEngine(alerts.Options{Node: s.cfg.Node, Cluster: s.cfg.Cluster, Identity: s.cfg.Cluster, DB: db, Log: s.log,
-		Routes: routes, Catalogue: alerts.English(), Now: s.now, Details: s.details, HoldDownMin: s.cfg.HoldDown, TakeOver: s.cfg.Alerts.TakeOver})
+		Routes: routes, Catalogue: alerts.English(), Now: s.now, Details: s.details, HoldDownMin: s.cfg.HoldDown,
+		InhibitLinger: inhibitLinger(s.cfg), TakeOver: s.cfg.Alerts.TakeOver})
 	if errors.Is(err, alerts.ErrStoreCorrupt) {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return err
+}
+
+// receiverRetry is how long a standby waits before it connects again
+// (wal_retrieve_retry_interval, PostgreSQL's default).
+const receiverRetry = 5 * time.Second
+
+// maxLinger keeps an application that is asked rarely from holding up the rest.
+const maxLinger = time.Minute
+
+// inhibitLinger is how long it takes after the primary is back until it shows in
+// everything else: the standby connects again, then the slowest probe looks.
+func inhibitLinger(c *config.Config) time.Duration {
+	return min(receiverRetry+max(c.Probes.SQL+c.Probes.SQLDeadline, c.App.Period+c.App.Timeout), maxLinger)
 }
 
 // mailRoute builds the mail channel; nil when no recipient is configured.
