@@ -13,11 +13,7 @@ import (
 func ParseRecipients(list string) ([]Recipient, error) {
 	var out []Recipient
 	seen := map[string]bool{}
-	for _, part := range splitList(list) {
-		part = strings.TrimSpace(part)
-		if part == "" {
-			continue
-		}
+	for _, part := range SplitRecipients(list) {
 		r, err := parseRecipient(part)
 		if err != nil {
 			return nil, err
@@ -47,9 +43,15 @@ func parseRecipient(part string) (Recipient, error) {
 	return Recipient{Name: a.Name, Address: a.Address}, nil
 }
 
-// splitList cuts at commas outside of quoted names: "Doe, Jane" <jane@example.org>.
-func splitList(list string) []string {
+// SplitRecipients cuts the operator's list at commas outside of quoted names
+// ("Doe, Jane" <jane@example.org>) and leaves out empty parts. It checks nothing.
+func SplitRecipients(list string) []string {
 	var parts []string
+	take := func(part string) {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
 	quoted, from := false, 0
 	for i := 0; i < len(list); i++ {
 		switch list[i] {
@@ -61,10 +63,11 @@ func splitList(list string) []string {
 			quoted = !quoted
 		case ',':
 			if !quoted {
-				parts = append(parts, list[from:i])
+				take(list[from:i])
 				from = i + 1
 			}
 		}
 	}
-	return append(parts, list[from:])
+	take(list[from:])
+	return parts
 }

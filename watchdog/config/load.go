@@ -57,6 +57,9 @@ func Parse(path string, text []byte, o Options) (*Config, error) {
 	v := &validator{decoder: d, c: c}
 	v.run()
 	v.secrets(filepath.Dir(path), o)
+	if !o.SkipSecrets {
+		v.authorities()
+	}
 	if err := d.err(); err != nil {
 		return nil, err
 	}

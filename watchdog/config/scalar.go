@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"net/mail"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/gestionale-fullstack/watchdog/alerts"
 )
 
 // scalar decodes one word. Types are strict: a number is no string and "yes"
@@ -134,19 +137,33 @@ func (d *decoder) addresses(n ast.Node, v reflect.Value, path string) {
 		s := reflect.New(reflect.TypeFor[[]string]()).Elem()
 		d.list(n, s, path)
 		words, _ = s.Interface().([]string)
-	} else if t, ok := d.text(n, path, false); ok && t != "" {
-		words = strings.Split(t, ",")
+	} else if t, ok := d.text(n, path, false); ok {
+		words = alerts.SplitRecipients(t)
 	}
 	var out Addresses
 	for _, w := range words {
-		a, err := mail.ParseAddress(strings.TrimSpace(w))
-		if err != nil {
+		a, ok := mailAddress(w)
+		if !ok {
 			d.fail(where(n), path, fmt.Sprintf("%q is not a mail address", printable(strings.TrimSpace(w))), "write name@domain, several with commas between")
 			continue
 		}
-		out = append(out, a.Address)
+		same := func(other string) bool { return strings.EqualFold(other, a) }
+		if !slices.ContainsFunc(out, same) { // one mail each, also who stands twice
+			out = append(out, a)
+		}
 	}
 	v.Set(reflect.ValueOf(out))
+}
+
+// mailAddress gives the bare address of what may carry a display name.
+func mailAddress(s string) (string, bool) {
+	a, err := mail.ParseAddress(strings.TrimSpace(s))
+	if err != nil {
+		return "", false
+	}
+	// Only the bare form is kept: it must be one by itself.
+	_, err = mail.ParseAddress(a.Address)
+	return a.Address, err == nil
 }
 
 // kindOf names what stands in the file, in words that its writer knows.

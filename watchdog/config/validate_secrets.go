@@ -1,7 +1,11 @@
 package config
 
 import (
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 )
 
@@ -44,6 +48,29 @@ func (v *validator) secrets(configDir string, o Options) {
 		}
 		if reason, hint := checkSecret(u.secret.Path, o.CredentialsDir); reason != "" {
 			v.bad(u.path, reason, v.secretHint(u.path, hint))
+		}
+	}
+}
+
+// authorities looks at the files of certificate authorities, which are no
+// secrets: without them every connection would be refused, and the first mail is
+// the wrong moment to find out.
+func (v *validator) authorities() {
+	for _, f := range []struct{ path, file string }{
+		{"postgres.sslrootcert", v.c.Postgres.RootCert},
+		{"alerts.email.ca_file", v.c.Alerts.Email.CAFile},
+	} {
+		if !filepath.IsAbs(f.file) {
+			continue // not set, or a finding already
+		}
+		b, err := os.ReadFile(f.file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			v.bad(f.path, fmt.Sprintf("the file %s does not exist", f.file), "put the authority's certificate there, or remove the key to use the system's")
+		case err != nil:
+			v.bad(f.path, fmt.Sprintf("the file %s cannot be read: %v", f.file, errors.Unwrap(err)), "the user that the service runs as must be able to read it")
+		case !x509.NewCertPool().AppendCertsFromPEM(b):
+			v.bad(f.path, fmt.Sprintf("the file %s holds no certificate", f.file), "it begins with -----BEGIN CERTIFICATE-----")
 		}
 	}
 }

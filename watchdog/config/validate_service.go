@@ -5,7 +5,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 )
 
@@ -142,13 +142,16 @@ func (v *validator) email() {
 		}
 		return
 	}
-	if !strings.Contains(strings.Trim(e.From, "@"), "@") {
+	if _, ok := mailAddress(e.From); !ok {
 		v.bad(path+".from", "is missing or no mail address", "name the sender, such as watchdog@example.org")
 	}
 	host, port, err := net.SplitHostPort(e.SMTP)
 	if err != nil || host == "" || port == "" {
 		v.bad(path+".smtp", fmt.Sprintf("%q is no relay", e.SMTP), "write HOST:PORT, such as smtp.example.org:587")
 		return
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		v.bad(path+".smtp", fmt.Sprintf("%q is no port", port), "write HOST:PORT with a number, such as smtp.example.org:587")
 	}
 	if (e.Username == "") != !e.PasswordFile.Set() {
 		v.bad(path, "username and password_file belong together", "set both, or neither")
