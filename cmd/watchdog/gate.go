@@ -57,7 +57,8 @@ func (a *app) gate(ctx context.Context, execute bool, overridesFile string, comm
 		a.say("gate: inactive: there is no configuration and no state yet\n")
 		return a.pass(execute, overridesFile, command)
 	}
-	cfg, err := a.loadConfig()
+	path, _ := a.configPath()
+	cfg, err := config.LoadWith(path, config.Options{CredentialsDir: a.env("CREDENTIALS_DIRECTORY"), OnlyNodeKey: true})
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,11 @@ type Options struct {
 	// SkipSecrets leaves secret files unopened, for commands of operators who
 	// may not read them.
 	SkipSecrets bool
+	// OnlyNodeKey looks at no other file than the node's own key. The boot gate
+	// asks its peers with that key and needs nothing else: a lost mail password,
+	// or one that systemd hands to the service's unit alone, must not keep
+	// PostgreSQL from starting.
+	OnlyNodeKey bool
 }
 
 // Load reads, checks and completes the configuration. The error is *Error, or
@@ -57,7 +62,7 @@ func Parse(path string, text []byte, o Options) (*Config, error) {
 	v := &validator{decoder: d, c: c}
 	v.run()
 	v.secrets(filepath.Dir(path), o)
-	if !o.SkipSecrets {
+	if !o.SkipSecrets && !o.OnlyNodeKey {
 		v.authorities()
 	}
 	if err := d.err(); err != nil {

@@ -280,3 +280,27 @@ func TestLoad_ErrorsAsFindsTheFirstOfSeveral(t *testing.T) {
 		t.Fatalf("first finding = %+v", e)
 	}
 }
+
+func TestLoad_OnlyNodeKey_NothingElseKeepsTheGateFromDeciding(t *testing.T) {
+	mail := "alerts:\n  email: {to: a@example.org, from: b@example.org, smtp: \"mail.example.org:587\", username: u, password_file: lost, ca_file: /nonexistent/ca.pem}\n"
+	path := folder(t, minimal+mail)
+	if err := os.Remove(filepath.Join(filepath.Dir(path), "gossip.key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil {
+		t.Error("a service starts without its gossip key, mail password and authority")
+	}
+	c, err := LoadWith(path, Options{OnlyNodeKey: true})
+	if err != nil {
+		t.Fatalf("the gate cannot decide: %v", err)
+	}
+	if want := filepath.Join(filepath.Dir(path), "node.key"); c.Keys.NodeKeyFile.Path != want {
+		t.Errorf("node key at %q, want %q", c.Keys.NodeKeyFile.Path, want)
+	}
+	if err := os.Chmod(c.Keys.NodeKeyFile.Path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadWith(path, Options{OnlyNodeKey: true}); err == nil || !strings.Contains(err.Error(), nodeKeyPath) {
+		t.Errorf("a key that everybody may read: %v", err)
+	}
+}

@@ -16,6 +16,9 @@ type use struct {
 	needed bool
 }
 
+// nodeKeyPath is the setting that names the node's own key.
+const nodeKeyPath = "keys.node_key_file"
+
 // secrets finds the file of every named secret, and looks at those that this
 // node uses. Passwords of a node's own fence devices are for the others.
 func (v *validator) secrets(configDir string, o Options) {
@@ -25,7 +28,7 @@ func (v *validator) secrets(configDir string, o Options) {
 	c := v.c
 	server := !c.Nodes[c.Node].Witness
 	uses := []use{
-		{"keys.node_key_file", &c.Keys.NodeKeyFile, true},
+		{nodeKeyPath, &c.Keys.NodeKeyFile, true},
 		{"keys.gossip_key_file", &c.Keys.GossipKeyFile, true},
 		{"postgres.monitor.passfile", &c.Postgres.Monitor.PassFile, true},
 		{"postgres.act.passfile", &c.Postgres.Act.PassFile, server},
@@ -43,7 +46,7 @@ func (v *validator) secrets(configDir string, o Options) {
 			continue
 		}
 		u.secret.Path = locate(u.secret.Name, o.CredentialsDir, configDir)
-		if o.SkipSecrets || !u.needed {
+		if o.SkipSecrets || !u.needed || o.OnlyNodeKey && u.path != nodeKeyPath {
 			continue
 		}
 		if reason, hint := checkSecret(u.secret.Path, o.CredentialsDir); reason != "" {
@@ -81,7 +84,7 @@ func (v *validator) secretHint(path, hint string) string {
 		return hint
 	}
 	switch path {
-	case "keys.node_key_file":
+	case nodeKeyPath:
 		return "watchdog key node makes it, once per server"
 	case "keys.gossip_key_file":
 		return "watchdog key gossip makes it on one server; copy it to the others"
