@@ -23,15 +23,18 @@ type Catalogue struct {
 	NoPrimary            Phrase
 	PostgresDown         Phrase
 	TwoPrimaries         Phrase
+	CommitsFailing       Phrase
 	ReplicationDown      Phrase
 	SystemIDMismatch     Phrase
 	TimelineDivergence   Phrase
 	PeerUnreachable      Phrase
+	PeerPathPartial      Phrase
 	AppHealthFailing     Phrase
 	UnexpectedRoleChange Phrase
 	OperationStopped     Phrase
 	StateUnreadable      Phrase
 	SupersededPrimary    Phrase
+	NoSample             Phrase
 	NotificationFailing  Phrase
 	Other                func(code string) Phrase // a condition without words of its own
 	Words                Words
@@ -60,23 +63,32 @@ func (c Catalogue) complete() bool {
 }
 
 func (c Catalogue) phrase(code string) Phrase {
-	known := map[string]Phrase{
+	if p := c.known()[code]; p != nil {
+		return p
+	}
+	return c.Other(code)
+}
+
+// Has says whether a condition has words of its own.
+func (c Catalogue) Has(code string) bool { return c.known()[code] != nil }
+
+func (c Catalogue) known() map[string]Phrase {
+	return map[string]Phrase{
 		CodeNoPrimary:            c.NoPrimary,
 		CodePostgresDown:         c.PostgresDown,
 		CodeTwoPrimaries:         c.TwoPrimaries,
+		CodeCommitsFailing:       c.CommitsFailing,
 		CodeReplicationDown:      c.ReplicationDown,
 		CodeSystemIDMismatch:     c.SystemIDMismatch,
 		CodeTimelineDivergence:   c.TimelineDivergence,
 		CodePeerUnreachable:      c.PeerUnreachable,
+		CodePeerPathPartial:      c.PeerPathPartial,
 		CodeAppHealthFailing:     c.AppHealthFailing,
 		CodeUnexpectedRoleChange: c.UnexpectedRoleChange,
 		CodeOperationStopped:     c.OperationStopped,
 		CodeStateUnreadable:      c.StateUnreadable,
 		CodeSupersededPrimary:    c.SupersededPrimary,
+		CodeNoSample:             c.NoSample,
 		CodeNotificationFailing:  c.NotificationFailing,
 	}
-	if p := known[code]; p != nil {
-		return p
-	}
-	return c.Other(code)
 }

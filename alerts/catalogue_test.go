@@ -11,6 +11,7 @@ func TestEnglish_EveryCode_HasItsOwnWords(t *testing.T) {
 	facts := Facts{Cluster: "prod", Subject: "node-a"}
 	codes := []string{
 		CodeNoPrimary, CodePostgresDown, CodeTwoPrimaries, CodeReplicationDown, CodeSystemIDMismatch,
+		CodeCommitsFailing, CodePeerPathPartial, CodeNoSample,
 		CodeTimelineDivergence, CodePeerUnreachable, CodeAppHealthFailing, CodeUnexpectedRoleChange,
 		CodeOperationStopped, CodeStateUnreadable, CodeSupersededPrimary, CodeNotificationFailing,
 	}
@@ -31,6 +32,9 @@ func TestEnglish_EveryCode_HasItsOwnWords(t *testing.T) {
 			t.Errorf("%s means the same as %s", code, other)
 		}
 		meanings[text.Meaning] = code
+	}
+	if c.Has("Unheard") {
+		t.Error("a condition that nobody heard of has words of its own")
 	}
 	if got := c.phrase("Unheard")(facts); !strings.Contains(got.Subject, "Unheard") {
 		t.Errorf("a condition without words gets %+v", got)

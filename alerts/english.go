@@ -7,15 +7,18 @@ func English() Catalogue {
 		enNoPrimary,
 		enPostgresDown,
 		enTwoPrimaries,
+		enCommitsFailing,
 		enReplicationDown,
 		enSystemIDMismatch,
 		enTimelineDivergence,
 		enPeerUnreachable,
+		enPeerPathPartial,
 		enAppHealthFailing,
 		enUnexpectedRoleChange,
 		enOperationStopped,
 		enStateUnreadable,
 		enSupersededPrimary,
+		enNoSample,
 		enNotificationFailing,
 		enOther,
 		englishWords(),
@@ -47,6 +50,16 @@ func enTwoPrimaries(f Facts) Text {
 		Sentence: "Two servers of one system identifier accept writes.",
 		Meaning: "Split brain: what is written to one is missing on the other, and each further write must later be thrown away on one side. " +
 			"Stop the application first, fence the server that must not write, restart neither.",
+		Action: "watchdog status",
+	}
+}
+
+func enCommitsFailing(f Facts) Text {
+	return Text{
+		Subject:  "CommitsFailing: writes on " + f.Subject,
+		Sentence: "The primary " + f.Subject + " answers, but no commit gets through.",
+		Meaning: "Applications wait or get errors when they save. Either the standby that every commit waits for is gone, " +
+			"or the disk does not answer, or the server refuses writes: the evidence says which.",
 		Action: "watchdog status",
 	}
 }
@@ -83,6 +96,15 @@ func enPeerUnreachable(f Facts) Text {
 		Subject:  "PeerUnreachable: " + f.Subject,
 		Sentence: "Neither the service nor the server of " + f.Subject + " can be reached.",
 		Meaning:  "The node is off, or the network between the nodes is cut; from one side the two look alike. Unreachable is not fenced.",
+		Action:   "watchdog status",
+	}
+}
+
+func enPeerPathPartial(f Facts) Text {
+	return Text{
+		Subject:  "PeerPathPartial: " + f.Subject,
+		Sentence: "The service of " + f.Subject + " is reached, but no gossip comes from it.",
+		Meaning:  "The nodes still watch both servers, but tell each other less: look at the firewall, UDP and TCP of the gossip port.",
 		Action:   "watchdog status",
 	}
 }
@@ -129,6 +151,15 @@ func enSupersededPrimary(f Facts) Text {
 		Sentence: "The server of " + f.Subject + " was primary of an epoch that is over, and runs.",
 		Meaning:  "It must not accept writes. Keep clients away from it until it is fenced or has rejoined.",
 		Action:   "watchdog fence " + f.Subject,
+	}
+}
+
+func enNoSample(f Facts) Text {
+	return Text{
+		Subject:  "NoSample: " + f.Subject,
+		Sentence: "What is needed to judge " + f.Subject + " is not known.",
+		Meaning:  "A failure there could go unnoticed. The usual causes are a refused login, a full connection limit or a cut network.",
+		Action:   "watchdog status",
 	}
 }
 
