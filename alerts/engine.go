@@ -116,12 +116,10 @@ func (e *Engine) beginRound(now time.Time, peer PeerView) {
 	}
 	e.start = now
 	for _, in := range e.incidents {
-		*in = notAfter(*in, now)
+		*in = rebased(*in, now)
 	}
 	for _, en := range e.spool {
-		if en.Queued.After(now) {
-			en.Queued = now
-		}
+		en.Queued, en.FirstTry = rebase(en.Queued, now), rebase(en.FirstTry, now)
 	}
 }
 

@@ -96,13 +96,21 @@ func advanceAbsent(in Incident, r rules, now time.Time) Incident {
 	return in
 }
 
-// notAfter clamps stored times to now: a clock that was set back while the
-// service was down must not stretch a hold.
-func notAfter(in Incident, now time.Time) Incident {
+// rebased ties stored times to the clock of this run: each keeps its age, and
+// from then on a clock that is set, as NTP does after a boot, changes none.
+func rebased(in Incident, now time.Time) Incident {
 	for _, t := range []*time.Time{&in.FirstSeen, &in.HoldFrom, &in.FiredAt, &in.CauseGone, &in.GoneSince, &in.ResolvedAt} {
-		if t.After(now) {
-			*t = now
-		}
+		*t = rebase(*t, now)
 	}
 	return in
+}
+
+// rebase gives the same wall time with the monotonic reading that a time loses
+// on disk. What lies ahead becomes now: a clock that was set back while the
+// service was down must not stretch a hold.
+func rebase(t, now time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return now.Add(-since(t, now))
 }

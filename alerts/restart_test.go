@@ -116,3 +116,24 @@ func TestRestart_RecipientRemoved_ItsMessagesAreDroppedInWords(t *testing.T) {
 		n.halt()
 	})
 }
+
+// Only a time with a monotonic reading keeps its age when the clock is set; what
+// comes from disk has none. (Nor has a bubble's clock: this test takes the real one.)
+func TestRebase_GivesStoredTimesTheClockOfThisRun(t *testing.T) {
+	now := time.Now()
+	stored := now.Add(-time.Hour).Round(0)
+	in := rebased(Incident{FirstSeen: stored, HoldFrom: stored, FiredAt: stored, CauseGone: stored, GoneSince: stored}, now)
+	for what, at := range map[string]time.Time{
+		"first seen": in.FirstSeen, "hold from": in.HoldFrom, "fired": in.FiredAt, "cause gone": in.CauseGone, "gone": in.GoneSince,
+	} {
+		if !contains(at.String(), " m=") || !at.Equal(stored) {
+			t.Errorf("%s is %s, want %s with a monotonic reading", what, at, stored)
+		}
+	}
+	if !in.ResolvedAt.IsZero() {
+		t.Errorf("what never was is %s", in.ResolvedAt)
+	}
+	if got := rebase(now.Add(time.Hour), now); !got.Equal(now) {
+		t.Errorf("a time ahead is %s, want now", got)
+	}
+}
