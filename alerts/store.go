@@ -83,7 +83,7 @@ func readAll[T any](top *bbolt.Bucket, name []byte, into map[string]*T, key func
 
 // guard turns what bbolt does on damaged pages, a panic or a fault in its
 // memory map, into an error.
-func (s store) guard(read func() error) (err error) {
+func (s store) guard(f func() error) (err error) {
 	before := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(before)
 	defer func() {
@@ -91,7 +91,7 @@ func (s store) guard(read func() error) (err error) {
 			err = fmt.Errorf("damaged page: %v", p)
 		}
 	}()
-	return read()
+	return f()
 }
 
 func (s store) create() error {
@@ -119,12 +119,14 @@ func (c changes) empty() bool { return len(c.incidents) == 0 && len(c.spool) == 
 
 // write applies all changes or none, durably.
 func (s store) write(c changes) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		top := tx.Bucket(bucketAlerts)
-		if top == nil {
-			return errors.New("bucket is gone")
-		}
-		return errors.Join(writeAll(top, bucketIncidents, c.incidents), writeAll(top, bucketSpool, c.spool))
+	err := s.guard(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			top := tx.Bucket(bucketAlerts)
+			if top == nil {
+				return errors.New("bucket is gone")
+			}
+			return errors.Join(writeAll(top, bucketIncidents, c.incidents), writeAll(top, bucketSpool, c.spool))
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("write alerts to %s: %w", s.db.Path(), err)
