@@ -61,6 +61,7 @@ type Service struct {
 	observer *observe.Observer
 	gossip   *gossip.Gossip
 	engine   *alerts.Engine
+	dbFault  error                       // why the engine works on a stand-in; nil when it does not
 	limits   atomic.Pointer[view.Limits] // replaced by a reload
 	rate     *rate
 

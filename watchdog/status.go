@@ -71,9 +71,16 @@ func (s *Service) details(alerts.Condition) []string {
 }
 
 // channelConditions tells of message channels that do not work, so that another
-// channel reports them.
+// channel reports them, and of a spool that cannot be read.
 func (s *Service) channelConditions() []alerts.Condition {
 	var out []alerts.Condition
+	if s.dbFault != nil {
+		out = append(out, alerts.Condition{Code: alerts.CodeNotificationFailing, Subject: "the spool on " + s.cfg.Node, Severity: alerts.SeverityPage,
+			Text: fmt.Sprintf("The incidents and messages that %s kept cannot be read: what was not delivered before is waiting there, and what was told may be told again.",
+				s.cfg.Node),
+			Evidence: []string{s.cfg.Node + ": " + s.dbFault.Error()}, Hint: "systemctl stop pg-watchdog, move the file aside, systemctl start pg-watchdog",
+			Runbook: "the watchdog itself is broken"})
+	}
 	for _, f := range s.engine.ChannelFaults() {
 		out = append(out, alerts.Condition{Code: alerts.CodeNotificationFailing, Subject: f.Subject() + " on " + s.cfg.Node,
 			Severity: alerts.SeverityPage, Text: fmt.Sprintf("Messages through %s do not leave %s: %v.", f.Subject(), s.cfg.Node, f.Err),

@@ -5,13 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 
-	"go.etcd.io/bbolt"
 	"go.uber.org/zap"
 
 	"github.com/gestionale-fullstack/watchdog/alerts"
@@ -21,6 +21,7 @@ import (
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
 	"github.com/gestionale-fullstack/watchdog/watchdog/gossip"
 	"github.com/gestionale-fullstack/watchdog/watchdog/observe"
+	"github.com/gestionale-fullstack/watchdog/watchdog/state"
 )
 
 // makeObserver sets up the probes of this node.
@@ -134,14 +135,13 @@ func resolve(hostPort string) (string, error) {
 	return net.JoinHostPort(ips[0], port), nil
 }
 
-// makeAlerts opens the store and builds the alert engine with its channels.
+// standInDB is used while the database is damaged.
+const standInDB = "watchdog-standin.db"
+
+// makeAlerts opens the database and builds the alert engine with its channels. A
+// damaged one is left as it is, for somebody to look at; incidents and messages
+// then go into a stand-in, because a service that does not start tells nobody.
 func (s *Service) makeAlerts(Options) error {
-	path := filepath.Join(s.cfg.StateDir, "watchdog.db")
-	db, err := bbolt.Open(path, 0o640, &bbolt.Options{Timeout: 5 * time.Second})
-	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
-	}
-	s.later(func() { _ = db.Close() })
 	var routes []alerts.Route
 	if s.cfg.Alerts.Log {
 		routes = append(routes, alerts.Route{Sink: alerts.NewLogSink(s.log), To: []alerts.Recipient{{Address: "log"}}, Local: true})
@@ -151,13 +151,35 @@ func (s *Service) makeAlerts(Options) error {
 	} else if mail != nil {
 		routes = append(routes, *mail)
 	}
-	s.engine, err = alerts.NewEngine(alerts.Options{Node: s.cfg.Node, Cluster: s.cfg.Cluster, Identity: s.cfg.Cluster, DB: db, Log: s.log,
-		Routes: routes, Catalogue: alerts.English(), Now: s.now, Details: s.details, HoldDownMin: s.cfg.HoldDown,
-		InhibitLinger: inhibitLinger(s.cfg), TakeOver: s.cfg.Alerts.TakeOver})
-	if errors.Is(err, alerts.ErrStoreCorrupt) {
-		return fmt.Errorf("%s: %w", path, err)
+	standIn := filepath.Join(s.cfg.StateDir, standInDB)
+	err := s.makeEngine(filepath.Join(s.cfg.StateDir, state.DBFile), routes)
+	switch {
+	case err == nil:
+		if err := os.Remove(standIn); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("remove stand-in of an earlier run", zap.Error(err))
+		}
+	case errors.Is(err, state.ErrDamaged), errors.Is(err, alerts.ErrStoreCorrupt):
+		s.log.Error("incidents and messages go into a stand-in", zap.String("path", standIn), zap.Error(err))
+		s.dbFault = err
+		err = s.makeEngine(standIn, routes)
 	}
 	return err
+}
+
+func (s *Service) makeEngine(path string, routes []alerts.Route) error {
+	db, err := state.OpenDB(path)
+	if err != nil {
+		return err
+	}
+	engine, err := alerts.NewEngine(alerts.Options{Node: s.cfg.Node, Cluster: s.cfg.Cluster, Identity: s.cfg.Cluster, DB: db, Log: s.log,
+		Routes: routes, Catalogue: alerts.English(), Now: s.now, Details: s.details, HoldDownMin: s.cfg.HoldDown,
+		InhibitLinger: inhibitLinger(s.cfg), TakeOver: s.cfg.Alerts.TakeOver})
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.later(func() { _ = db.Close() })
+	s.engine = engine
+	return nil
 }
 
 // receiverRetry is how long a standby waits before it connects again

@@ -18,6 +18,7 @@ import (
 	"github.com/gestionale-fullstack/watchdog/testenv/demo"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
 	"github.com/gestionale-fullstack/watchdog/watchdog/gossip"
+	"github.com/gestionale-fullstack/watchdog/watchdog/state"
 )
 
 // TestStory_BadInput_IsRefusedInWords gives the real program and the real
@@ -30,6 +31,7 @@ func TestStory_BadInput_IsRefusedInWords(t *testing.T) {
 	t.Run("absurd report of a peer: rejected and counted", s.on((*site).absurdReport))
 	t.Run("wrong keys: not let in, both sides say so once", s.on((*site).wrongKeys))
 	t.Run("damaged journal: nothing acts", s.on((*site).damagedJournal))
+	t.Run("damaged spool: the service watches on and says so by mail", s.on((*site).damagedSpool))
 	t.Run("socket path that is no socket: left alone", s.on((*site).noSocket))
 }
 
@@ -248,6 +250,34 @@ func (s *site) damagedJournal() {
 		s.t.Error("the damaged journal was overwritten")
 	}
 	s.write(files[0], good)
+	s.boot("db1")
+	s.awaitState("db1", "HEALTHY")
+}
+
+func (s *site) damagedSpool() {
+	one := s.Node("db1")
+	if err := s.StopService(one); err != nil {
+		s.t.Fatal(err)
+	}
+	path := filepath.Join(one.StateDir, state.DBFile)
+	good := s.read(path)
+	bad := good[:8192] + strings.Repeat("x", len(good)-8192)
+	s.write(path, bad)
+	s.boot("db1")
+	if c := s.awaitCondition("db1", "NotificationFailing"); !strings.Contains(strings.Join(c.Evidence, " "), path) {
+		s.t.Errorf("the file is not named: %+v", c)
+	}
+	testenv.Wait(s.t, 20*time.Second, "both recipients are told", func() (bool, string) {
+		now := s.about("NotificationFailing", 0)
+		return len(now) >= 2, subjects(s.mails(0))
+	})
+	if err := s.StopService(one); err != nil {
+		s.t.Fatal(err)
+	}
+	if s.read(path) != bad {
+		s.t.Error("the damaged file was overwritten")
+	}
+	s.write(path, good)
 	s.boot("db1")
 	s.awaitState("db1", "HEALTHY")
 }
