@@ -25,6 +25,7 @@ func TestStory_Services_MailOnceStopReloadAndNotify(t *testing.T) {
 	t.Run("one mail per incident: NoPrimary explains the rest", s.on((*site).oneIncident))
 	t.Run("the sender's service dies: the other takes over", s.on((*site).takeOver))
 	t.Run("stop is announced: nobody is paged", s.on((*site).plannedStop))
+	t.Run("a peer that hangs does not hold up the stop", s.on((*site).stopBesideHungPeer))
 	t.Run("reload is all or nothing", s.on((*site).reloadAllOrNothing))
 	t.Run("reload applies holds at once", s.on((*site).reloadHolds))
 	t.Run("systemd is told", s.on((*site).systemdTold))
@@ -32,11 +33,7 @@ func TestStory_Services_MailOnceStopReloadAndNotify(t *testing.T) {
 
 func (s *site) plannedStop() {
 	before := len(s.mails(0))
-	began := time.Now()
-	if err := s.StopService(s.Node("db2")); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Logf("SIGTERM to end: %s", time.Since(began).Round(time.Millisecond))
+	s.stopInTime("db2")
 	if log := s.Node("db2").Log(4000); !strings.Contains(log, "service stopped") || strings.Contains(log, "announce planned stop") {
 		s.t.Errorf("the service did not stop by itself, or not in words:\n%s", log)
 	}
@@ -59,6 +56,37 @@ func (s *site) plannedStop() {
 	}
 	if mails := s.mails(before); len(mails) > 0 {
 		s.t.Errorf("mail about a planned stop:\n%s", subjects(mails))
+	}
+	s.boot("db2")
+	s.awaitState("db1", "HEALTHY")
+}
+
+// stopLimit is what a service may take from SIGTERM to its end.
+const stopLimit = 5 * time.Second
+
+func (s *site) stopInTime(node string) {
+	s.t.Helper()
+	began := time.Now()
+	if err := s.StopService(s.Node(node)); err != nil {
+		s.t.Fatal(err)
+	}
+	took := time.Since(began).Round(time.Millisecond)
+	s.t.Logf("SIGTERM to end: %s", took)
+	if took >= stopLimit {
+		s.t.Errorf("the service of %s took %s to stop, want less than %s", node, took, stopLimit)
+	}
+}
+
+// stopBesideHungPeer: the farewell goes to a service that takes connections and
+// reads nothing.
+func (s *site) stopBesideHungPeer() {
+	pid := s.Node("db1").ServicePid
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		s.t.Fatal(err)
+	}
+	s.stopInTime("db2")
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		s.t.Fatal(err)
 	}
 	s.boot("db2")
 	s.awaitState("db1", "HEALTHY")
