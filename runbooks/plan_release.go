@@ -40,7 +40,7 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 		p.SystemID = f.DataSystemID
 	}
 	p.Lifts = holding(f.Own)
-	checks := []check{checkState(f), checkKnown(f, p.SystemID), checkReleaseLock(f), checkOtherPrimaries(f)}
+	checks := []check{checkState(f), checkKnown(f, p.SystemID), checkReleaseLock(f), checkOtherPrimaries(f), checkReleasable(f, r.Node, p.Lifts)}
 	if p.Over = leftBehind(f); len(p.Over) > 0 {
 		p.Warnings = append(p.Warnings, "ends what a silent node left open: "+strings.Join(p.Over, ", "))
 	}
@@ -55,13 +55,18 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 	p.Warnings = append(p.Warnings, "what "+other.Node+" received and "+r.Node+" did not is not on "+r.Node)
 	p.Steps = releaseSteps(node, other, p.Fence)
 	checks = append(checks, checkIdentity(f, node))
-	p.settle(checks)
-	if p.Refusal != nil {
+	var loss []check
+	p.Loss, loss = releaseLoss(f, other, r)
+	p.settle(append(checks, loss...))
+	if p.Refusal != nil && p.Refusal.Gate != "loss" {
 		return p
 	}
 	p.Next = "watchdog release " + r.Node + " --confirm"
 	if r.StatedOff != "" {
 		p.Next += " --i-have-powered-off " + r.StatedOff
+	}
+	if len(loss) > 0 {
+		p.Next += " --accept-data-loss unknown"
 	}
 	return p
 }

@@ -65,7 +65,7 @@ func newAct(a *app, kind runbooks.Kind, c *cobra.Command) *cobra.Command {
 	f.Lookup("confirm").NoOptDefVal = askConfirm
 	f.StringVar(&in.plan, "plan", "", "`ID` of the plan that was read and is confirmed")
 	f.StringVar(&in.reason, "reason", "", "`TEXT` for the journal")
-	if kind == runbooks.KindPromote {
+	if kind == runbooks.KindPromote || kind == runbooks.KindRelease {
 		f.StringVar(&in.loss, "accept-data-loss", "", "`SIZE` that may be lost, or unknown")
 	}
 	if kind != runbooks.KindAdopt {

@@ -93,6 +93,9 @@ const lossGate = "loss"
 func lossLines(p runbooks.Plan) []string {
 	l := p.Loss
 	old, standby := clean(p.Fence.Node), clean(p.Target)
+	if old == "" {
+		old = clean(p.Other) // a release that needs no fence
+	}
 	var seen string
 	switch {
 	case l.SampleAgeMS < 0:
