@@ -36,7 +36,7 @@ func (s *Service) gather(ctx context.Context, about string) runbooks.Facts {
 	answers := s.askOthers(ctx)
 	report := s.observer.Report()
 	for _, name := range s.cfg.NodeNames() {
-		f.Nodes = append(f.Nodes, s.factsOf(ctx, name, own, answers[name], report))
+		f.Nodes = append(f.Nodes, s.factsOf(ctx, name, own, answers, report))
 	}
 	if about != "" {
 		f.Devices[about] = s.fencer.ready(ctx, about)
@@ -68,7 +68,10 @@ func (s *Service) askOthers(ctx context.Context) map[string]answered {
 	return out
 }
 
-func (s *Service) factsOf(ctx context.Context, name string, own fence.Durable, a answered, report view.Report) runbooks.NodeFacts {
+// factsOf gives what is known of one node, its server seen from every node that
+// answers: a cut between two of them hides a primary that the third still sees.
+func (s *Service) factsOf(ctx context.Context, name string, own fence.Durable, answers map[string]answered, report view.Report) runbooks.NodeFacts {
+	a := answers[name]
 	n := runbooks.NodeFacts{Node: name, Witness: s.cfg.Nodes[name].Witness, Advanced: -1}
 	switch {
 	case name == s.cfg.Node:
@@ -82,8 +85,10 @@ func (s *Service) factsOf(ctx context.Context, name string, own fence.Durable, a
 	}
 	n.Advanced = -1
 	s.addSeen(&n, s.cfg.Node, report)
-	if a.err == nil && a.facts.Report != nil && name != s.cfg.Node {
-		s.addSeen(&n, name, *a.facts.Report)
+	for _, observer := range slices.Sorted(maps.Keys(answers)) {
+		if seen := answers[observer]; seen.err == nil && seen.facts.Report != nil {
+			s.addSeen(&n, observer, *seen.facts.Report)
+		}
 	}
 	if name == s.cfg.Node {
 		s.refresh(ctx, &n)

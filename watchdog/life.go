@@ -3,13 +3,16 @@ package watchdog
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/replication"
+	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
 // connectLimit bounds one TCP connection to a node that should be off: with
@@ -17,17 +20,26 @@ import (
 const connectLimit = 500 * time.Millisecond
 
 // stillAnswers looks for life on a node that should be off: its service over
-// the control API, its server as the own probe sees it now, and whether either
-// of their ports still takes connections. A frozen postmaster answers nothing
-// while its sessions go on committing; but then the machine's kernel lives, and
-// a machine without power has none.
+// the control API, its server as the own probe and those of all other nodes see
+// it now, and whether either of their ports still takes connections. A frozen
+// postmaster answers nothing while its sessions go on committing; but then the
+// machine's kernel lives, and a machine without power has none. The others are
+// asked because this node may be the only one that is cut off.
 func (s *Service) stillAnswers(ctx context.Context, node string) (bool, fence.Evidence) {
-	if _, err := s.others.facts(ctx, node); err == nil {
+	answers := s.askOthers(ctx)
+	if a, asked := answers[node]; asked && a.err == nil {
 		return true, contradiction(s.cfg.Node, "the service of "+node+" answers", s.now())
 	}
-	for _, sr := range s.observer.Report().Servers {
-		if sr.Node == node && sr.Verdict != replication.VerdictUnknown && !lifeless(sr.Verdict) && sr.Age >= 0 && sr.Age < time.Second {
-			return true, contradiction(s.cfg.Node, "PostgreSQL on "+node+" is "+sr.Verdict.String(), s.now())
+	if life := lifeSeen(s.observer.Report(), node); life != "" {
+		return true, contradiction(s.cfg.Node, life, s.now())
+	}
+	for _, observer := range slices.Sorted(maps.Keys(answers)) {
+		a := answers[observer]
+		if a.err != nil || a.facts.Report == nil {
+			continue
+		}
+		if life := lifeSeen(*a.facts.Report, node); life != "" {
+			return true, contradiction(observer, life+", as "+observer+" sees it", s.now())
 		}
 	}
 	n := s.cfg.Nodes[node]
@@ -40,6 +52,25 @@ func (s *Service) stillAnswers(ctx context.Context, node string) (bool, fence.Ev
 		}
 	}
 	return false, contradiction(s.cfg.Node, "neither service nor PostgreSQL of "+node+" answers, and no connection is taken", s.now())
+}
+
+// seenNow is how young a look has to be to say that a node lives at this moment.
+const seenNow = time.Second
+
+// lifeSeen says which sign of life of a node a report holds that is of this
+// moment; empty when none.
+func lifeSeen(r view.Report, node string) string {
+	for _, sr := range r.Servers {
+		if sr.Node == node && sr.Verdict != replication.VerdictUnknown && !lifeless(sr.Verdict) && sr.Age >= 0 && sr.Age < seenNow {
+			return "PostgreSQL on " + node + " is " + sr.Verdict.String()
+		}
+	}
+	for _, e := range r.Edges {
+		if e.Node == node && e.OK && e.Answered >= 0 && e.Answered < seenNow {
+			return "the service of " + node + " answers"
+		}
+	}
+	return ""
 }
 
 // kernelLives says whether a machine's kernel still speaks at the address: it

@@ -15,9 +15,15 @@ import (
 // issuer is db2 as it answers whether an operation stands.
 func issuer(t *testing.T, answer func() (control.Standing, error)) *Service {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "run", "s")
 	r := control.NewRouter(zap.NewNop())
 	control.Handle(r, control.NodeAsk, func(context.Context, control.Caller, string, control.None) (control.Standing, error) { return answer() })
+	return &Service{others: answering(t, "db2", r)}
+}
+
+// answering is one other node whose service answers by the router.
+func answering(t *testing.T, node string, r *control.Router) *others {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "run", "s")
 	l, err := control.ListenLocal(control.LocalOptions{Path: path, Log: zap.NewNop()}, r)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +39,7 @@ func issuer(t *testing.T, answer func() (control.Standing, error)) *Service {
 			t.Error(err)
 		}
 	})
-	return &Service{others: &others{clients: map[string]*control.Client{"db2": c}}}
+	return &others{clients: map[string]*control.Client{node: c}}
 }
 
 // A service that was stopped for minutes finds the seal that was asked for, and
