@@ -32,7 +32,10 @@ func assessLoss(f Facts, primary, standby NodeFacts) Loss {
 		}
 		l.Basis = fmt.Sprintf("%s is down, and its disk ends at %s (read before the seal: not yet proof)", primary.Node, l.Unsealed)
 	}
-	if why, ok := synchronous(primary, standby.Node); ok {
+	if e := l.EstimateBytes; e != nil && *e < l.AtLeastBytes {
+		*e = l.AtLeastBytes // the disk shows more than the rate promised
+	}
+	if why, ok := synchronous(primary, standby); ok {
 		zero := uint64(0)
 		l.AtMostBytes, l.AtLeastBytes, l.EstimateBytes = &zero, 0, nil
 		l.Basis = why

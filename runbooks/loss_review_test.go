@@ -9,12 +9,12 @@ import (
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
 
-// syncPair is db1, down and unreachable, and db2, its standby; db1 was last seen
+// syncPair is db1, whose server is down for as long as it gave no answer, and db2, its standby; db1 was last seen
 // with these settings.
 func syncPair(names, state string, statusAge, answered time.Duration) (primary, standby NodeFacts) {
 	primary = NodeFacts{Node: "db1", StatusAge: statusAge, Status: &replication.Status{SynchronousStandbyNames: names, SynchronousCommit: "on",
 		Standbys: []replication.StandbyRow{{ApplicationName: "db2", SyncState: state}, {ApplicationName: "pg_receivewal", SyncState: "potential"}}},
-		Seen: []Seen{{Observer: "db2", Verdict: replication.VerdictUnreachable, Role: replication.RolePrimary, Timeline: 1, Position: 900, Answered: answered}}}
+		Seen: []Seen{{Observer: "db2", Verdict: replication.VerdictDown, Since: answered, Role: replication.RolePrimary, Timeline: 1, Position: 900, Answered: answered}}}
 	standby = NodeFacts{Node: "db2", Status: &replication.Status{InRecovery: true, Timeline: 1, Receive: 900, Replay: 900}}
 	return primary, standby
 }
@@ -57,6 +57,57 @@ func TestAssessLoss_RoleWithACommitSettingOfItsOwn_IsNoProof(t *testing.T) {
 	}
 }
 
+// Whoever is cut off may live on, and be released from waiting by somebody there:
+// what was seen before the cut proves nothing of an hour later.
+func TestAssessLoss_PrimaryMayHaveLivedOnUnseen_IsNoProofForLong(t *testing.T) {
+	for _, c := range []struct {
+		verdict replication.Verdict
+		since   time.Duration
+		age     time.Duration // of the status, 4 s older than the last answer
+		proof   bool
+	}{
+		{replication.VerdictUnreachable, 20 * time.Second, 24 * time.Second, true},
+		{replication.VerdictUnreachable, time.Hour, time.Hour, false},
+		{replication.VerdictHung, 5 * time.Minute, 5 * time.Minute, false},
+		{replication.VerdictDown, time.Hour, time.Hour, true},
+		// Silent for an hour, and down only since its host was switched on again.
+		{replication.VerdictDown, time.Minute, time.Hour, false},
+	} {
+		primary, standby := syncPair(`"db2"`, "sync", c.age, c.age-4*time.Second)
+		primary.Seen[0].Verdict, primary.Seen[0].Since = c.verdict, c.since
+		l := assessLoss(Facts{RateBytes: -1}, primary, standby)
+		if got := l.AtMostBytes != nil; got != c.proof {
+			t.Errorf("%s for %s, looked at %s ago: proof %t, want %t", c.verdict, c.since, c.age, got, c.proof)
+		}
+	}
+}
+
+// A copy of the standby's machine streams under its name, and stood in for it.
+func TestAssessLoss_TwoReceiversOfTheStandbysName_IsNoProof(t *testing.T) {
+	primary, standby := syncPair(`"db2"`, "sync", 64*time.Second, 60*time.Second)
+	primary.Status.Standbys = append(primary.Status.Standbys, replication.StandbyRow{ApplicationName: "DB2", SyncState: "potential"})
+	if l := assessLoss(Facts{RateBytes: -1}, primary, standby); l.AtMostBytes != nil {
+		t.Errorf("proof of %d bytes although two receivers have the name", *l.AtMostBytes)
+	}
+}
+
+// What the primary saw it flush it has no more: put back to an older snapshot.
+func TestAssessLoss_StandbyHoldsLessThanItHadFlushed_IsNoProof(t *testing.T) {
+	primary, standby := syncPair(`"db2"`, "sync", 64*time.Second, 60*time.Second)
+	primary.Status.Standbys[0].Flush = 901
+	if l := assessLoss(Facts{RateBytes: -1}, primary, standby); l.AtMostBytes != nil {
+		t.Errorf("proof of %d bytes although 901 was flushed and 900 is there", *l.AtMostBytes)
+	}
+}
+
+func TestAssessLoss_DiskHoldsMoreThanTheRatePromised_EstimateFollows(t *testing.T) {
+	primary, standby := syncPair("", "", 0, time.Second)
+	l := assessLoss(Facts{RateBytes: 10, Unsealed: &fence.EndOfWAL{Timeline: 1, LSN: 5000}}, primary, standby)
+	if l.EstimateBytes == nil || *l.EstimateBytes < l.AtLeastBytes || l.AtLeastBytes != 4100 {
+		t.Errorf("at least %d, estimate %v", l.AtLeastBytes, l.EstimateBytes)
+	}
+}
+
 func TestAssessLoss_DiskEndsOnAnotherTimeline_IsNoFigure(t *testing.T) {
 	primary, standby := syncPair("", "", 0, 0)
 	l := assessLoss(Facts{RateBytes: -1, Unsealed: &fence.EndOfWAL{Timeline: 3, LSN: 880}}, primary, standby)
@@ -83,6 +134,39 @@ func TestLossStep_SealedDiskOnAnotherTimeline_Stops(t *testing.T) {
 	err := d.lossStep(o).Act(t.Context(), s)
 	if r, ok := err.(*Refusal); !ok || r.Rule != "13" || r.Exit != ExitPartWay { //nolint:errorlint // the very value
 		t.Errorf("got %v", err)
+	}
+}
+
+// The fence came to nothing, the operation stood open for two hours, and db1 lived
+// on: what the plan knew of its synchronous standby is two hours old.
+func TestLossStep_FenceProvenLongAfterThePlan_ItsFigureIsVoid(t *testing.T) {
+	zero := uint64(0)
+	for _, c := range []struct {
+		end  *fence.EndOfWAL
+		late time.Duration
+		exit int
+	}{
+		{nil, time.Minute, ExitDone},
+		{nil, 2 * time.Hour, ExitPartWay},
+		{nil, -time.Hour, ExitPartWay}, // by a clock that was set
+		{&fence.EndOfWAL{Timeline: 1, LSN: 980}, time.Minute, ExitDone},
+		{&fence.EndOfWAL{Timeline: 1, LSN: 980}, 2 * time.Hour, ExitPartWay},
+	} {
+		d, o, s := reviewed(t, Plan{Kind: KindPromote, Target: "db2", MadeAt: time.Now().Add(-c.late), Loss: Loss{Timeline: 1, AtMostBytes: &zero}})
+		d.Server = standingServer{}
+		if err := s.Fence(fence.Outcome{Node: "db1", Result: fence.ResultDone, Grade: fence.GradePower, EndOfWAL: c.end}); err != nil {
+			t.Fatal(err)
+		}
+		err := d.lossStep(o).Act(t.Context(), s)
+		if c.exit == ExitDone {
+			if err != nil {
+				t.Errorf("fenced %s after the plan: %v", c.late, err)
+			}
+			continue
+		}
+		if r, ok := err.(*Refusal); !ok || r.Rule != "8" || r.Exit != c.exit { //nolint:errorlint // the very value
+			t.Errorf("fenced %s after the plan, end of WAL %+v: got %v", c.late, c.end, err)
+		}
 	}
 }
 

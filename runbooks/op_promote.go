@@ -87,7 +87,7 @@ func (d Deps) lossStep(o *Operation) Step {
 // judgeUnread is for a fence that could not read the disk: only a proof by
 // synchronous replication or an accepted unknown loss lets it pass.
 func judgeUnread(o *Operation, node string) error {
-	if n := o.Plan.Loss.AtMostBytes; n != nil && *n <= o.Plan.Loss.AllowedBytes {
+	if n, proven := o.atMost(); proven && n <= o.Plan.Loss.AllowedBytes {
 		return nil
 	}
 	if o.Request.AcceptLossUnknown {
@@ -103,14 +103,31 @@ func judgeRead(o *Operation, s *Scribe, end fence.EndOfWAL, got replication.LSN,
 	if n := o.Request.AcceptLossBytes; n != nil && *n > accepted {
 		accepted = *n
 	}
+	most, proven := o.atMost()
 	switch {
 	case lost <= accepted || o.Request.AcceptLossUnknown:
 		return s.Note("%s would be lost at most", text)
-	case o.Plan.Loss.AtMostBytes != nil && *o.Plan.Loss.AtMostBytes <= accepted:
-		return s.Note("%s of WAL that no client was told of: %s", text, o.Plan.Loss.Basis)
+	case proven && most <= accepted:
+		return s.Note("%s of WAL past it; %s", text, o.Plan.Loss.Basis)
 	}
 	return &Refusal{Exit: ExitPartWay, Rule: "8", Reason: text + fmt.Sprintf(" would be lost, accepted were %s", sizeText(accepted)),
 		Hint: "watchdog ops resume " + o.ID + " --accept-data-loss " + sizeArg(lost) + ", or: watchdog ops abort " + o.ID}
+}
+
+// atMostLasts is how long after the plan the fence has to be proven, for the
+// plan's figure to hold: until then the old primary may have lived on, and have
+// been released from waiting for its standby. It leaves a fence all its time.
+const atMostLasts = 3 * time.Minute
+
+// atMost is the figure that synchronous replication proved in the plan; false
+// when there is none, or when the operation stood still since, unfenced.
+func (o *Operation) atMost() (bytes uint64, proven bool) {
+	n, fenced := o.Plan.Loss.AtMostBytes, o.firstFenced()
+	took := fenced.Sub(o.Plan.MadeAt)
+	if n == nil || fenced.IsZero() || took < 0 || took > atMostLasts {
+		return 0, false
+	}
+	return *n, true
 }
 
 // freezeStep switches the WAL receiver off, so that the position that is judged

@@ -105,6 +105,19 @@ func (o *Operation) FenceOutcome() *fence.Outcome {
 	return r.Fence
 }
 
+// firstFenced is when a fence was first proven: from then on the fenced node
+// wrote nothing. Zero when none was.
+func (o *Operation) firstFenced() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.records {
+		if r.Fence != nil && r.Fence.Result == fence.ResultDone {
+			return r.At
+		}
+	}
+	return time.Time{}
+}
+
 // figureProven marks the record of an answer by which the other node proved that
 // it is no primary.
 const figureProven = "other_proven"
