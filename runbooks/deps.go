@@ -43,7 +43,8 @@ type Server interface {
 	InRecovery(ctx context.Context) (bool, error)
 	// Positions gives what was received and what was replayed.
 	Positions(ctx context.Context) (received, replayed replication.LSN, err error)
-	// StopReceiving switches the WAL receiver off; ResumeReceiving undoes it.
+	// StopReceiving switches the WAL receiver off; ResumeReceiving undoes it, of
+	// a server that cannot be asked now as soon as it can.
 	StopReceiving(ctx context.Context) error
 	ResumeReceiving(ctx context.Context) error
 	// Settle waits until everything that can be replayed is replayed.

@@ -190,7 +190,7 @@ func (w *world) abort(n *mnode) {
 		n.running = nil
 	}
 	op := Replay(n.journal[open[0]])
-	if NoWayBack(op, n.d, func() bool { return n.pg == pgStandby }) != "" {
+	if NoWayBack(op, n.d, func() bool { return n.pg == pgStandby || (n.pg == pgOff && n.signal && !n.pending) }) != "" {
 		return
 	}
 	w.carryOut(n, op, "is aborted", func(r *Runner, steps map[string]Step) error { return r.Abort(context.Background(), op, steps, "op") })

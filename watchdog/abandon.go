@@ -9,6 +9,7 @@ import (
 
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/replication"
+	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
 	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/watchdog/state"
 )
@@ -81,5 +82,55 @@ func (s *Service) forgetFormerUpstream() {
 	}
 	if err := s.store.ForgetReceiving(); err != nil {
 		s.log.Warn("forget upstream", zap.NamedError("err", err))
+	}
+}
+
+// recovering says whether the own server is certainly in recovery: it says so
+// itself, or it does not run, and the disk says that it never left it. A server
+// that cannot be started any more must not keep an operation open for ever, with
+// the other node fenced. A promotion removes standby.signal before it lets
+// anybody write.
+func (s *Service) recovering(ctx context.Context) bool {
+	if in, err := s.server.InRecovery(ctx); err == nil {
+		return in
+	}
+	return stoppedInRecovery(s.cfg.Postgres.DataDir)
+}
+
+func stoppedInRecovery(dir string) bool {
+	for range 2 { // a server that starts between the looks shows in the second
+		held, err := pgdata.Holders(dir)
+		if err != nil || len(pgdata.Servers(held)) > 0 {
+			return false
+		}
+		signals, err := pgdata.ReadSignals(dir)
+		if (err != nil && !errors.Is(err, pgdata.ErrBadPIDFile)) || !signals.Standby {
+			return false
+		}
+		c, err := pgdata.ReadControl(dir)
+		if err != nil || (c.State != pgdata.StateArchiveRecovery && c.State != pgdata.StateShutDownInRecovery) {
+			return false
+		}
+	}
+	return true
+}
+
+// receiveAgain puts back what an aborted promotion had switched off while the
+// server could not be asked: an ordinary standby that receives from nobody.
+func (s *Service) receiveAgain(ctx context.Context) {
+	own, err := s.store.Read()
+	if err != nil || s.server == nil || own.Role != replication.RoleStandby || own.Marker != nil || own.Lock != nil || len(own.Intents) > 0 {
+		return
+	}
+	if _, kept, err := s.store.Receiving(); err != nil || !kept {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, factLimit)
+	defer cancel()
+	if in, err := s.server.InRecovery(ctx); err != nil || !in {
+		return
+	}
+	if err := s.server.restoreReceiving(ctx); err != nil {
+		s.log.Warn("receive again from the former upstream", zap.Error(err))
 	}
 }

@@ -50,6 +50,7 @@ func (s *Service) chore(ctx context.Context) {
 		s.closeCopies(node, own, theirs)
 	}
 	s.obey(ctx)
+	s.receiveAgain(ctx)
 }
 
 // rememberBoot writes the boot record once per boot of the host while the node

@@ -27,6 +27,8 @@ type ops struct {
 	now     func() time.Time
 	// finished is told when an operation has ended or stopped.
 	finished func(*runbooks.Operation)
+	// recovering says whether the own server certainly was not promoted.
+	recovering func(context.Context) bool
 
 	mu      sync.Mutex
 	plans   map[string]runbooks.Plan
@@ -52,7 +54,7 @@ const keepPlans = 32
 
 func newOps(j *state.Journal, log *zap.Logger, now func() time.Time) *ops {
 	return &ops{journal: j, log: log, now: now, plans: map[string]runbooks.Plan{}, known: map[string]*runbooks.Operation{},
-		finished: func(*runbooks.Operation) {}}
+		finished: func(*runbooks.Operation) {}, recovering: func(context.Context) bool { return false }}
 }
 
 // load reads the journal. Damaged files become faults; nothing is repaired.
@@ -288,7 +290,7 @@ func (o *ops) abort(ctx context.Context, id string, r runbooks.Request) (*runboo
 	if err != nil {
 		return nil, err
 	}
-	if why := runbooks.NoWayBack(op, own, func() bool { in, err := o.deps.Server.InRecovery(ctx); return err == nil && in }); why != "" {
+	if why := runbooks.NoWayBack(op, own, func() bool { return o.recovering(ctx) }); why != "" {
 		return nil, &runbooks.Refusal{Exit: runbooks.ExitRefused, Rule: "5", Gate: "abort", Reason: why, Hint: "watchdog ops resume " + op.ID}
 	}
 	f, err := o.begin(op)

@@ -86,9 +86,22 @@ func (s *server) StopReceiving(ctx context.Context) error {
 	})
 }
 
-// ResumeReceiving implements runbooks.Server; with nothing remembered it does
-// nothing.
+// ResumeReceiving implements runbooks.Server. A server that cannot be asked now
+// keeps nobody from aborting: what was set before stays remembered, and the
+// service puts it back when the server answers (receiveAgain).
 func (s *server) ResumeReceiving(ctx context.Context) error {
+	if _, _, err := s.store.Receiving(); err != nil {
+		return err
+	}
+	if _, err := s.InRecovery(ctx); err != nil {
+		return nil //nolint:nilerr // later, as said
+	}
+	return s.restoreReceiving(ctx)
+}
+
+// restoreReceiving puts back what is remembered; with nothing remembered it does
+// nothing.
+func (s *server) restoreReceiving(ctx context.Context) error {
 	was, kept, err := s.store.Receiving()
 	if err != nil || !kept {
 		return err

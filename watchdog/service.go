@@ -240,7 +240,7 @@ func (s *Service) makeOps(o Options) error {
 		Promoted: s.server, Host: (*host)(s), Now: s.now, Random: func() string { return randomID(8) },
 		Exclusive: s.exclusive, SlotName: s.cfg.SlotFor}
 	s.ops.runner = &runbooks.Runner{Journal: journal, Now: s.now, Notify: s.ops.notify, Failpoint: o.Failpoint, Close: s.ops.deps.Closer()}
-	s.ops.finished = s.settled
+	s.ops.finished, s.ops.recovering = s.settled, s.recovering
 	s.ops.load()
 	s.forgetFormerUpstream()
 	return nil
