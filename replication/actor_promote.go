@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // settleLimit bounds the wait for a moment at which a promotion is safe from
@@ -58,6 +60,28 @@ func (a *Actor) Promote(ctx context.Context) (Promotion, error) {
 	})
 	p.Took = time.Since(began)
 	return p, err
+}
+
+// inProgress is object_not_in_prerequisite_state: what pg_wal_replay_resume
+// gives while a promotion is under way, and out of recovery.
+const inProgress = "55000"
+
+// PromotionUnderWay says whether the startup process has taken a promote request
+// that it has not finished: such a server says that it is in recovery, and leaves
+// it whatever its caller decides. One that was not looked at yet shows as the file
+// promote in the data directory. A paused replay is left paused: a promotion
+// ends the pause.
+func (a *Actor) PromotionUnderWay(ctx context.Context) (bool, error) {
+	p, err := a.Positions(ctx)
+	if err != nil || !p.InRecovery || p.Paused {
+		return false, err
+	}
+	err = a.exec(ctx, "look for a promotion", "SELECT pg_wal_replay_resume()") // without effect, but for the error
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == inProgress {
+		return true, nil
+	}
+	return false, err
 }
 
 // settle waits until a promote request is looked at at once. Not reaching that

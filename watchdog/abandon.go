@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"go.uber.org/zap"
 
@@ -85,17 +87,25 @@ func (s *Service) forgetFormerUpstream() {
 	}
 }
 
-// recovering says whether the own server is certainly in recovery: it says so
-// itself, or it does not run, and the disk says that it never left it. A server
-// that cannot be started any more must not keep an operation open for ever, with
-// the other node fenced. A promotion removes standby.signal before it lets
-// anybody write.
+// recovering says whether the own server is certainly in recovery, and stays
+// there: it says so itself and no promotion is on its way, or it does not run, and
+// the disk says that it never left it. A server that cannot be started any more
+// must not keep an operation open for ever, with the other node fenced. A
+// promotion removes standby.signal before it lets anybody write.
 func (s *Service) recovering(ctx context.Context) bool {
 	if in, err := s.server.InRecovery(ctx); err == nil {
-		return in
+		if _, err := os.Stat(filepath.Join(s.cfg.Postgres.DataDir, promoteFile)); !in || !errors.Is(err, os.ErrNotExist) {
+			return false
+		}
+		onItsWay, err := s.server.promoting(ctx)
+		return err == nil && !onItsWay
 	}
 	return stoppedInRecovery(s.cfg.Postgres.DataDir)
 }
+
+// promoteFile is a promote request that the server has not looked at yet; a
+// server that starts removes an old one.
+const promoteFile = "promote"
 
 func stoppedInRecovery(dir string) bool {
 	for range 2 { // a server that starts between the looks shows in the second

@@ -41,6 +41,15 @@ func (s *server) InRecovery(ctx context.Context) (in bool, err error) {
 	return in, err
 }
 
+// promoting says whether the server has taken a promote request.
+func (s *server) promoting(ctx context.Context) (on bool, err error) {
+	err = s.with(ctx, func(a *replication.Actor) error {
+		on, err = a.PromotionUnderWay(ctx)
+		return err
+	})
+	return on, err
+}
+
 // Positions implements runbooks.Server.
 func (s *server) Positions(ctx context.Context) (received, replayed replication.LSN, err error) {
 	err = s.with(ctx, func(a *replication.Actor) error {
