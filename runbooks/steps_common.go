@@ -55,6 +55,10 @@ func (d Deps) intentStep(o *Operation) Step {
 		}
 		i, have := dur.OpenIntent(o.ID)
 		if !have {
+			if !dur.Epoch.Same(o.Plan.Epoch) {
+				return &Refusal{Exit: ExitUnconfirmed, Rule: "5", Gate: "plan", Reason: fmt.Sprintf("the epoch changed from %d to %d (primary %s) since the plan was made",
+					o.Plan.Epoch.Number, dur.Epoch.Number, dur.Epoch.Primary), Hint: "make a new plan and read it"}
+			}
 			i = fence.Intent{Operation: o.ID, Kind: string(o.Plan.Kind), Owner: d.Self, Target: o.Plan.Target,
 				By: o.Request.By, OpenedAt: d.Now(), Over: o.Plan.Over}
 			if o.Plan.Kind != KindFence {

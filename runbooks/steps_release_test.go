@@ -90,7 +90,7 @@ func TestReleaseRule6_FencedMeanwhile_IsNotLifted(t *testing.T) {
 		d.Marker = &fence.Marker{Operation: "fence-old"}
 		d.Intents = []fence.Intent{{Operation: "release-X", Kind: "release", Owner: "db1", Target: "db1"}}
 	})
-	op := NewOperation("release-X", Plan{Kind: KindRelease, Target: "db1", Other: "db2", Lifts: holding(c.of("db1"))}, Request{}, nil)
+	op := NewOperation("release-X", Plan{Kind: KindRelease, Target: "db1", Other: "db2", Epoch: epochOne, Lifts: holding(c.of("db1"))}, Request{}, nil)
 	lift := ReleaseSteps(c.deps("db1", sealed), op)[StepLift]
 	if err := lift.Guard(t.Context()); err != nil {
 		t.Errorf("what was planned: %v", err)
@@ -125,7 +125,7 @@ func TestReleaseRule4_OtherProvesItself(t *testing.T) {
 		cl := newCluster()
 		cl.change("db1", func(d *fence.Durable) { d.Intents = []fence.Intent{intent} })
 		c.other(cl)
-		op := NewOperation("release-X", Plan{Kind: KindRelease, Target: "db1", Other: "db2"}, Request{}, nil)
+		op := NewOperation("release-X", Plan{Kind: KindRelease, Target: "db1", Other: "db2", Epoch: epochOne}, Request{}, nil)
 		r := &Runner{Journal: &memory{}, Now: time.Now}
 		err := ReleaseSteps(cl.deps("db1", sealed), op)[StepProof].Act(t.Context(), &Scribe{r: r, o: op})
 		if (err == nil) != c.ok {

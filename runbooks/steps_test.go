@@ -108,7 +108,7 @@ func (c *cluster) deps(self string, out fence.Outcome) Deps {
 
 // fenceOp is a fence of db1 by self, up to the point where it is carried out.
 func (c *cluster) fenceOp(self, id string, out fence.Outcome, r Request) (*Runner, *Operation, map[string]Step) {
-	p := Plan{Kind: KindFence, Target: "db1", Owner: self, Fence: FencePlan{Node: "db1", Grade: fence.GradeSealed}}
+	p := Plan{Kind: KindFence, Target: "db1", Owner: self, Epoch: epochOne, Fence: FencePlan{Node: "db1", Grade: fence.GradeSealed}}
 	for n, name := range []string{StepLock, StepIntent, StepFence, StepClose} {
 		p.Steps = append(p.Steps, StepLine{N: n + 1, Name: name, Limit: 5})
 	}
