@@ -74,6 +74,27 @@ func TestRule14_NodeSpeaksForAnother_Refused(t *testing.T) {
 	}
 }
 
+// Whatever copy is left of an operation says whose it is.
+func TestRule14_OneCopyIsLeft_OnlyItsOwnerEndsIt(t *testing.T) {
+	two := fence.Epoch{Number: 2, ID: "two", Primary: "db2"}
+	for name, n := range map[string]fence.Notice{
+		"the lock":   {Lock: &fence.Lock{Operation: "promote-X", Kind: "promote", Owner: "db2"}},
+		"the intent": {Intent: &fence.Intent{Operation: "promote-X", Kind: "promote", Owner: "db2", Target: "db2", Epoch: two}},
+		"the order":  {Order: &fence.Order{Operation: "promote-X", Node: "db1", Issuer: "db2", Epoch: two}},
+	} {
+		s := &Service{cfg: &config.Config{Node: "db1"}, store: state.Open(t.TempDir(), "db1"), log: zaptest.NewLogger(t), now: time.Now}
+		if err := s.store.Apply(n); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.mayEnd("wit", "promote-X"); refusalOf(err).Rule != "14" {
+			t.Errorf("%s: another node may end it: %v", name, err)
+		}
+		if err := s.mayEnd("db2", "promote-X"); err != nil {
+			t.Errorf("%s: its owner may not: %v", name, err)
+		}
+	}
+}
+
 // The call that seals is held to the same: an order comes from its issuer.
 func TestRule14_SealInTheNameOfAnother_Refused(t *testing.T) {
 	s := fencedDB1(t)
