@@ -26,7 +26,12 @@ const (
 // text prefix, and writes one line per bad packet.
 type bridge struct {
 	count *counters
+	self  string
 	queue chan line
+
+	// risen is closed when memberlist has refuted something for the first time.
+	risen chan struct{}
+	rise  sync.Once
 
 	mu   sync.Mutex
 	said map[string]struct{} // kind and about, said once
@@ -39,8 +44,8 @@ type line struct {
 	once  bool
 }
 
-func newBridge(c *counters) *bridge {
-	return &bridge{count: c, queue: make(chan line, bridgeQueue), said: map[string]struct{}{}}
+func newBridge(self string, c *counters) *bridge {
+	return &bridge{count: c, self: self, queue: make(chan line, bridgeQueue), risen: make(chan struct{}), said: map[string]struct{}{}}
 }
 
 // Write takes one line of memberlist. It never blocks and never fails.
@@ -82,8 +87,7 @@ func (b *bridge) counted(text string) bool {
 	case has("ignoring alive message"), has(errNotConfigured.Error()), has("Conflicting address"):
 		// The delegates have counted and told it.
 	case has("Refuting"):
-		b.count.refuted.Add(1)
-		return false
+		b.refuted(text)
 	case has("over TCP but UDP probes failed"):
 		b.count.overTCP.Add(1)
 		return false
@@ -91,6 +95,22 @@ func (b *bridge) counted(text string) bool {
 		return false
 	}
 	return true
+}
+
+// refuted takes "Refuting a WORD message (from: NODE)". Under our own name that
+// is our own accusation (incarnation.go) or what others remember of a former run.
+func (b *bridge) refuted(text string) {
+	first := false
+	b.rise.Do(func() { first = true; close(b.risen) })
+	_, from, _ := strings.Cut(text, "(from: ")
+	from = strings.TrimSuffix(from, ")")
+	if first && from == b.self {
+		return
+	}
+	b.count.refuted.Add(1)
+	if from != b.self && nameForm.MatchString(from) {
+		b.post(line{level: zapcore.InfoLevel, text: "gossip member " + from + " took this node for gone and was told otherwise"})
+	}
 }
 
 func isWrongKey(text string) bool {

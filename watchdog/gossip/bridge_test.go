@@ -127,3 +127,29 @@ func TestBridge_NobodyReads_WritesDoNotBlock(t *testing.T) {
 		t.Error("a full queue dropped nothing")
 	}
 }
+
+// What a member remembers of our former run comes under our own name, and is
+// nobody's business; that one takes us for gone now is.
+func TestBridge_Refutations_CountedAndToldInOurWords(t *testing.T) {
+	bridged(t, func(b gossip.Bridge, logs *observer.ObservedLogs) {
+		l := b.Logger()
+		l.Print("[WARN] memberlist: Refuting a suspect message (from: a)") // our own, at the start
+		if n := b.Stats().Refuted; n != 0 {
+			t.Errorf("counted our own accusation %d times", n)
+		}
+		l.Print("[WARN] memberlist: Refuting a dead message (from: a)")
+		l.Print("[WARN] memberlist: Refuting an alive message for 'a' (127.0.0.1:1) meta:([] VS []), vsn:([] VS [])")
+		synctest.Wait()
+		if n := b.Stats().Refuted; n != 2 || logs.Len() != 0 {
+			t.Errorf("counted %d, said %+v", n, logs.All())
+		}
+		for range 3 {
+			l.Print("[WARN] memberlist: Refuting a suspect message (from: b)")
+		}
+		synctest.Wait()
+		all := logs.TakeAll()
+		if len(all) != 1 || all[0].Level != zapcore.InfoLevel || all[0].Message != "gossip member b took this node for gone and was told otherwise" {
+			t.Errorf("said %+v", all)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log"
 	"net/netip"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 	"go.uber.org/zap"
@@ -18,6 +19,19 @@ func (o *Options) Wrap(w func(memberlist.NodeAwareTransport) memberlist.NodeAwar
 func (g *Gossip) SendRaw(peer string, b []byte) error {
 	return g.list.SendReliable(g.out[peer].node, b)
 }
+
+// Risen reports whether memberlist has taken our own accusation.
+func (g *Gossip) Risen() bool {
+	select {
+	case <-g.bridge.risen:
+		return true
+	default:
+		return false
+	}
+}
+
+// IncarnationAt gives the incarnation of a run that begins at now.
+func IncarnationAt(now time.Time) uint32 { return incarnationAt(now) }
 
 // Envelope makes an envelope by hand.
 func Envelope(from, addr string, boot, seq uint64, body []byte) []byte {
@@ -79,7 +93,7 @@ type Bridge struct {
 // NewBridge makes a bridge.
 func NewBridge() Bridge {
 	c := &counters{}
-	return Bridge{newBridge(c), c}
+	return Bridge{newBridge("a", c), c}
 }
 
 // Logger is what memberlist would write to.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
-	"go.uber.org/zap"
 )
 
 // delegateVersion is what two nodes must agree on to merge; see Options of
@@ -44,8 +43,8 @@ type Gossip struct {
 	down bool
 }
 
-// New binds the addresses and listens. Reports are handed over and members
-// joined once Run runs.
+// New binds the addresses and listens; it takes milliseconds. Reports are handed
+// over and members joined once Run runs.
 func New(o Options) (*Gossip, error) {
 	r, err := o.resolve()
 	if err != nil {
@@ -57,7 +56,7 @@ func New(o Options) (*Gossip, error) {
 		return nil, fmt.Errorf("start gossip: %w", err)
 	}
 	g.boot = binary.BigEndian.Uint64(id[:])
-	g.bridge = newBridge(&g.count)
+	g.bridge = newBridge(r.Node, &g.count)
 	g.in = newInbox(r, &g.count, g.bridge.once)
 	for name, addr := range r.peers {
 		g.out[name] = newOutbox(name, addr)
@@ -87,6 +86,10 @@ func (g *Gossip) create() (*memberlist.Memberlist, error) {
 	if err != nil {
 		_ = t.Shutdown()
 		return nil, fmt.Errorf("start gossip on %s: %w", g.r.bind, err)
+	}
+	if err := g.rise(t); err != nil {
+		_ = list.Shutdown()
+		return nil, err
 	}
 	return list, nil
 }
@@ -193,7 +196,6 @@ func (g *Gossip) dispatch(ctx context.Context) {
 		}
 		members, reports := g.in.take()
 		for _, m := range members {
-			g.r.Log.Info("gossip member changed", zap.String("peer", m.Name), zap.Bool("alive", m.Alive))
 			if g.r.OnMember != nil {
 				g.r.OnMember(m)
 			}

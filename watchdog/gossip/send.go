@@ -158,14 +158,24 @@ func (g *Gossip) rejoinLoop(ctx context.Context, name string) {
 	t := time.NewTicker(g.r.RejoinEvery)
 	defer t.Stop()
 	tries := 0
+	var odd time.Time // since when it answers without being in; zero: it does not
 	for {
 		switch {
 		case !g.book.alive(name):
 			tries++
-			g.rejoin(ctx, name, target, tries == 1)
+			switch answered := g.rejoin(ctx, name, target, tries == 1); {
+			case !answered:
+				odd = time.Time{}
+			case odd.IsZero():
+				odd = time.Now()
+			case time.Since(odd) >= oddAfter:
+				g.bridge.once("stays out", "gossip member answers but stays out: it is stopping, or it runs under another name than configured here", name)
+			}
 		case tries > 0:
-			g.r.Log.Info("gossip member joined", zap.String("peer", name), zap.Int("tries", tries))
-			tries = 0
+			if tries > 1 { // the end of "cannot be joined, trying on"
+				g.r.Log.Info("gossip member joined", zap.String("peer", name), zap.Int("tries", tries))
+			}
+			tries, odd = 0, time.Time{}
 		}
 		select {
 		case <-ctx.Done():
@@ -175,7 +185,13 @@ func (g *Gossip) rejoinLoop(ctx context.Context, name string) {
 	}
 }
 
-func (g *Gossip) rejoin(ctx context.Context, name, target string, first bool) {
+// oddAfter is how long a member may answer and stay out before that is worth a
+// line: one that leaves does so for about a second, and one whose clock was set
+// back has to refute its former run first.
+const oddAfter = 5 * time.Second
+
+// rejoin tries to join a member once; true when it answered and is not in.
+func (g *Gossip) rejoin(ctx context.Context, name, target string, first bool) bool {
 	g.count.rejoins.Add(1)
 	_, err := g.list.Join([]string{target})
 	switch {
@@ -183,14 +199,13 @@ func (g *Gossip) rejoin(ctx context.Context, name, target string, first bool) {
 	case err == nil:
 		// Join is content when the other end talked to us. memberlist tells
 		// the book before Join returns.
-		if !g.book.alive(name) {
-			g.bridge.once("joined", "gossip member answered and is still not a member: its configuration has us under another name or address", name)
-		}
+		return !g.book.alive(name)
 	case isWrongKey(err.Error()):
 		g.bridge.wrongKey(g.r.peers[name].Addr().String())
 	case first:
 		g.r.Log.Info("gossip member cannot be joined, trying on", zap.String("peer", name), zap.NamedError("err", last(err)))
 	}
+	return false
 }
 
 // last gives the newest of the causes that memberlist collects, on one line.

@@ -36,10 +36,11 @@ type transport struct {
 	ctx      context.Context // ends with Shutdown
 	cancel   context.CancelFunc
 	pumps    sync.WaitGroup
+	opened   chan struct{} // closed when others may talk to us
 	drained  chan struct{} // closed when the inner transport gives no more
 
 	mu      sync.Mutex
-	open    map[*stream]struct{}
+	live    map[*stream]struct{}
 	inbound int
 }
 
@@ -53,7 +54,7 @@ func newTransport(r resolved, c *counters, logger *log.Logger) (*transport, erro
 	t := &transport{
 		NetTransport: inner, networks: r.Networks, count: c,
 		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn),
-		drained: make(chan struct{}), open: map[*stream]struct{}{},
+		opened: make(chan struct{}), drained: make(chan struct{}), live: map[*stream]struct{}{},
 	}
 	if !r.bind.Addr().IsUnspecified() {
 		// So that streams come from the address that packet filters know.
@@ -71,7 +72,19 @@ func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
 // StreamCh gives the streams that came from an allowed network.
 func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
 
+// open lets the others talk to us: before that memberlist would answer them with
+// a list of members that we are not in yet. Until then they wait in the kernel.
+func (t *transport) open() { close(t.opened) }
+
+func (t *transport) awaitOpen() {
+	select {
+	case <-t.opened:
+	case <-t.ctx.Done():
+	}
+}
+
 func (t *transport) pumpPackets() {
+	t.awaitOpen()
 	for {
 		select {
 		case p := <-t.NetTransport.PacketCh():
@@ -90,6 +103,7 @@ func (t *transport) pumpPackets() {
 }
 
 func (t *transport) pumpStreams() {
+	t.awaitOpen()
 	for {
 		select {
 		case c := <-t.NetTransport.StreamCh():
@@ -159,7 +173,7 @@ func (t *transport) track(c net.Conn, inbound bool) (*stream, bool) {
 		return nil, false
 	}
 	s := &stream{Conn: c, t: t, inbound: inbound, left: maxStreamBytes}
-	t.open[s] = struct{}{}
+	t.live[s] = struct{}{}
 	if inbound {
 		t.inbound++
 	}
@@ -170,10 +184,10 @@ func (t *transport) track(c net.Conn, inbound bool) (*stream, bool) {
 func (t *transport) Shutdown() error {
 	t.cancel()
 	t.mu.Lock()
-	open := t.open
-	t.open = map[*stream]struct{}{}
+	live := t.live
+	t.live = map[*stream]struct{}{}
 	t.mu.Unlock()
-	for s := range open {
+	for s := range live {
 		_ = s.Conn.Close()
 	}
 	err := t.NetTransport.Shutdown() // its listeners may still have one to hand over
@@ -213,7 +227,7 @@ func (s *stream) Close() error {
 	s.once.Do(func() {
 		s.t.mu.Lock()
 		defer s.t.mu.Unlock()
-		delete(s.t.open, s)
+		delete(s.t.live, s)
 		if s.inbound {
 			s.t.inbound--
 		}
