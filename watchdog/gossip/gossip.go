@@ -27,6 +27,7 @@ type Gossip struct {
 	bridge *bridge
 	in     *inbox
 	book   *book
+	net    *transport
 	list   *memberlist.Memberlist
 	out    map[string]*outbox
 	own    atomic.Pointer[[]byte]
@@ -73,6 +74,7 @@ func (g *Gossip) create() (*memberlist.Memberlist, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.net = t
 	conf, err := g.config(logger)
 	if err != nil {
 		_ = t.Shutdown()
@@ -195,14 +197,15 @@ func (g *Gossip) dispatch(ctx context.Context) {
 		case <-g.in.wake:
 		}
 		members, reports := g.in.take()
-		for _, m := range members {
-			if g.r.OnMember != nil {
-				g.r.OnMember(m)
-			}
-		}
+		// Reports first: the one that announces a stop comes before its farewell.
 		for _, r := range reports {
 			if g.r.OnReport != nil {
 				g.r.OnReport(r.from, r.body)
+			}
+		}
+		for _, m := range members {
+			if g.r.OnMember != nil {
+				g.r.OnMember(m)
 			}
 		}
 	}

@@ -141,34 +141,34 @@ func TestGossip_PeerKilled_ThenBack(t *testing.T) {
 }
 
 func TestGossip_PlannedStop_HeardBeforeTheLeave(t *testing.T) {
-	a, b := startPair(t)
+	aAddr, bAddr := newAddr(), newAddr()
+	self := make(chan *node, 1)
+	heardAtLeave := make(chan []string, 8)
+	oa := options("a", aAddr, map[string]string{"b": bAddr})
+	// A death would be told without an announcement.
+	oa.ProbeInterval, oa.ProbeTimeout = time.Minute, 30*time.Second
+	oa.OnMember = func(m gossip.Member) {
+		if !m.Alive {
+			a := <-self
+			heardAtLeave <- a.heard()
+		}
+	}
+	a := start(t, oa)
+	self <- a
+	b := start(t, options("b", bAddr, map[string]string{"a": aAddr}))
+	wantAlive(t, a, "b", true)
+	wantAlive(t, b, "a", true)
 	publish(t, b, "running")
 	wantReport(t, a, "b:running")
-	stillAlive := make(chan bool, 1)
-	go func() {
-		testenv.Wait(t, 20*time.Second, "the announcement", func() (bool, string) {
-			for _, r := range a.heard() {
-				if r == "b:going" {
-					stillAlive <- true
-					return true, ""
-				}
-				if !a.alive("b") {
-					stillAlive <- false
-					return true, ""
-				}
-			}
-			return false, ""
-		})
-	}()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := b.AnnounceStop(ctx, []byte("going")); err != nil {
 		t.Fatal(err)
 	}
-	if !<-stillAlive {
-		t.Error("the farewell came before the announcement")
-	}
 	wantAlive(t, a, "b", false)
+	if got := <-heardAtLeave; len(got) == 0 || got[len(got)-1] != "b:going" {
+		t.Errorf("the farewell came before the announcement: heard %v", got)
+	}
 	if err := b.Publish([]byte("too late")); err != nil {
 		t.Error(err)
 	}

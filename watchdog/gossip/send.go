@@ -113,6 +113,7 @@ func (g *Gossip) AnnounceStop(ctx context.Context, b []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
 	var flights sync.WaitGroup
+	g.net.linger.Store(true) // so that no farewell overtakes the announcement
 	told := g.tellAll(ctx, &flights, *frame)
 	told = errors.Join(told, g.leave())
 	g.mu.Lock()

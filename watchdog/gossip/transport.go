@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -17,6 +19,8 @@ const (
 	// streamLimit bounds one stream from dial to close. memberlist itself
 	// sets no deadline on sending a user message.
 	streamLimit = 3 * time.Second
+	// lingerLimit bounds waiting for the other end to close a stream.
+	lingerLimit = time.Second
 	// maxStreamBytes bounds what one inbound stream may make us buffer:
 	// memberlist alone would take 20 MiB before it checks the key.
 	maxStreamBytes = 256 << 10
@@ -38,6 +42,10 @@ type transport struct {
 	pumps    sync.WaitGroup
 	opened   chan struct{} // closed when others may talk to us
 	drained  chan struct{} // closed when the inner transport gives no more
+
+	// linger makes streams of ours wait, as they close, until the other end
+	// has done with what they carried.
+	linger atomic.Bool
 
 	mu      sync.Mutex
 	live    map[*stream]struct{}
@@ -225,6 +233,11 @@ func (s *stream) Read(b []byte) (int, error) {
 // Close closes the stream and forgets it.
 func (s *stream) Close() error {
 	s.once.Do(func() {
+		if !s.inbound && s.t.linger.Load() {
+			// memberlist closes its end when the message has been handled.
+			_ = s.Conn.SetReadDeadline(time.Now().Add(lingerLimit))
+			_, _ = io.Copy(io.Discard, io.LimitReader(s.Conn, maxStreamBytes))
+		}
 		s.t.mu.Lock()
 		defer s.t.mu.Unlock()
 		delete(s.t.live, s)
