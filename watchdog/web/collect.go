@@ -86,6 +86,7 @@ func server(s sink, v view.View, l view.Limits, node string) {
 		return
 	}
 	s.put(nodeTimeline, float64(a.Best.Timeline), node)
+	slots(s, a.Best, l)
 	if role == replication.RolePrimary {
 		s.put(walWrite, float64(a.Best.Position), node)
 		return
@@ -94,6 +95,23 @@ func server(s sink, v view.View, l view.Limits, node string) {
 	if st := a.Best.Status; st != nil && a.Best.StatusAge >= 0 && a.Best.StatusAge <= l.StatusFresh {
 		s.put(walReplay, float64(st.Replay), node)
 		s.flag(streaming, st.Receiver != nil && st.Receiver.Status == "streaming", node)
+	}
+}
+
+// slots sends the replication slots that the last fresh SQL answer listed. The
+// answer may be a peer's word: what PostgreSQL would not have said, a strange
+// name or one name twice, must not spoil the whole scrape.
+func slots(s sink, best view.Sighting, l view.Limits) {
+	if best.Status == nil || best.StatusAge < 0 || best.StatusAge > l.StatusFresh {
+		return
+	}
+	seen := map[string]bool{}
+	for _, slot := range best.Status.Slots {
+		if replication.CheckSlotName(slot.Name) == nil && !seen[slot.Name] {
+			seen[slot.Name] = true
+			s.flag(slotActive, slot.Active, best.Node, slot.Name)
+			s.put(slotRetained, float64(slot.RetainedBytes), best.Node, slot.Name)
+		}
 	}
 }
 

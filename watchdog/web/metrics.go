@@ -62,6 +62,9 @@ var (
 	receiveLag = gauge("replication_receive_lag_bytes", "WAL of the primary that the standby has not received; absent when not known.", "node")
 	replayLag  = gauge("replication_replay_lag_bytes", "WAL of the primary that the standby has not replayed; absent when not known.", "node")
 
+	slotActive   = gauge("slot_active", "Whether somebody consumes a replication slot of the node.", "node", "slot")
+	slotRetained = gauge("slot_retained_bytes", "WAL that a replication slot of the node keeps from being removed.", "node", "slot")
+
 	probeOK   = gauge("probe_success", "Whether this node's newest probe succeeded.", "node", "probe")
 	probeLast = gauge("probe_last_success_timestamp_seconds", "When this node's probe last succeeded.", "node", "probe")
 	fsAvail   = gauge("filesystem_avail_bytes", "Free bytes of the file system that holds a volume of the node.", "node", "volume")
@@ -74,7 +77,7 @@ var (
 	opsStarted    = counter("operations_total", "Operations that this node began.", "operation")
 	opsFailed     = counter("operation_failures_total", "Operations of this node that stopped part-way or were aborted.", "operation")
 	opsRunning    = gauge("operation_running", "Whether an operation of this kind runs on this node.", "operation")
-	everyMetric   = []metric{buildInfo, lastRound, reloadOK, reloadedAt, clusterState, epochNumber, members, rejected, reportAge, peerRTT, clockSkew, nodeUp, nodeRole, nodeTimeline, walWrite, walReceive, walReplay, streaming, receiveLag, replayLag, probeOK, probeLast, fsAvail, alertsFiring, notified, notifyFailed, notifyLast, notifyQueued, opsStarted, opsFailed, opsRunning}
+	everyMetric   = []metric{buildInfo, lastRound, reloadOK, reloadedAt, clusterState, epochNumber, members, rejected, reportAge, peerRTT, clockSkew, nodeUp, nodeRole, nodeTimeline, walWrite, walReceive, walReplay, streaming, receiveLag, replayLag, slotActive, slotRetained, probeOK, probeLast, fsAvail, alertsFiring, notified, notifyFailed, notifyLast, notifyQueued, opsStarted, opsFailed, opsRunning}
 	alertSeverity = []string{"page", "warning", "info"}
 )
 

@@ -77,7 +77,8 @@ func server(node string, primary bool) view.ServerReport {
 		Role: replication.RoleStandby, SystemID: 7, Timeline: 1, Position: 900,
 		Status: &replication.Status{InRecovery: true, Replay: 800, Receiver: &replication.ReceiverRow{Status: "streaming"}}}
 	if primary {
-		r.Role, r.Position, r.Status = replication.RolePrimary, 1000, &replication.Status{Flush: 1000}
+		r.Role, r.Position, r.Status = replication.RolePrimary, 1000, &replication.Status{Flush: 1000, Slots: []replication.SlotRow{
+			{Name: "db2", Active: true, RetainedBytes: 4096}, {Name: "db2"}, {Name: "no\xffslot"}}}
 	}
 	return r
 }
@@ -245,6 +246,8 @@ func TestMetrics_Values(t *testing.T) {
 		"replication_streaming{node=db2}":              1,
 		"replication_receive_lag_bytes{node=db2}":      100,
 		"replication_replay_lag_bytes{node=db2}":       200,
+		"slot_active{node=db1,slot=db2}":               1,
+		"slot_retained_bytes{node=db1,slot=db2}":       4096,
 		"cluster_state{state=CRITICAL}":                1,
 		"cluster_state{state=HEALTHY}":                 0,
 		"epoch":                                        3,
