@@ -141,8 +141,12 @@ func (c *checker) status(at string, s replication.Status) {
 	for _, l := range []replication.LSN{s.Flush, s.Receive, s.Replay} {
 		c.lsn(at, l)
 	}
-	for _, n := range []int{s.ServerVersion, s.MaxConnections, s.Connections, s.MaxWalSenders, s.WalSenders} {
+	for _, n := range []int{s.ServerVersion, s.MaxConnections, s.Connections, s.MaxWalSenders, s.WalSenders, s.SyncWaiters, s.CommitExceptions} {
 		c.that(at, n >= 0 && n <= 1<<30, "a count is absurd")
+	}
+	c.that(at+".xid_age", s.XIDAge >= -1<<31 && s.XIDAge < 1<<31, "no age of a transaction") // a damaged catalogue gives negative ones
+	if a := s.Archiver; a != nil {
+		c.gap(at+".archiver", a.LastAge)
 	}
 	for _, b := range s.Standbys {
 		for _, l := range []replication.LSN{b.Sent, b.Write, b.Flush, b.Replay} {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
@@ -75,6 +76,10 @@ func TestDecode_AbsurdValues_AreRejectedByName(t *testing.T) {
 		"server twice":         {func(r *view.Report) { r.Servers[1].Node = "db1" }, "servers[1].node"},
 		"too many servers":     {func(r *view.Report) { r.Servers = make([]view.ServerReport, 17) }, "servers"},
 		"processes":            {func(r *view.Report) { r.Servers[0].Processes = -2 }, "servers[0].processes"},
+		"waiting sessions":     {func(r *view.Report) { r.Servers[0].Status.SyncWaiters = -1 }, "servers[0].status"},
+		"commit exceptions":    {func(r *view.Report) { r.Servers[0].Status.CommitExceptions = 1 << 40 }, "servers[0].status"},
+		"transaction age":      {func(r *view.Report) { r.Servers[0].Status.XIDAge = 1 << 40 }, "servers[0].status.xid_age"},
+		"archiver's age":       {func(r *view.Report) { r.Servers[0].Status.Archiver = &replication.ArchiverRow{LastAge: 1 << 62} }, "servers[0].status.archiver"},
 		"misses":               {func(r *view.Report) { r.App.Misses = -1 }, "app.misses"},
 		"latency":              {func(r *view.Report) { r.App.Latency = -sec }, "app.latency"},
 		"edge age":             {func(r *view.Report) { r.Edges[0].Age = -2 }, "edges[0].age"},
