@@ -115,6 +115,9 @@ func (s *Service) probed() bool {
 	return true
 }
 
+// Whatever view encodes, gossip must carry: this does not compile otherwise.
+const _ = uint(gossip.MaxReportBytes - view.MaxReportBytes)
+
 // round is one turn: report, view, judgement, incidents.
 func (s *Service) round() {
 	now := s.now()

@@ -12,8 +12,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// MaxReportBytes bounds one report.
-const MaxReportBytes = 64 << 10
+// MaxReportBytes bounds one report. What its maker may encode must fit: a node
+// whose report is too large for its carrier looks dead to the others.
+const MaxReportBytes = 256 << 10
 
 // keyBytes is the length of a gossip key: AES-256.
 const keyBytes = 32

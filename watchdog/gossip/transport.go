@@ -23,7 +23,7 @@ const (
 	lingerLimit = time.Second
 	// maxStreamBytes bounds what one inbound stream may make us buffer:
 	// memberlist alone would take 20 MiB before it checks the key.
-	maxStreamBytes = 256 << 10
+	maxStreamBytes = 2 * MaxReportBytes
 	// maxStreams bounds inbound streams at one time.
 	maxStreams = 64
 )
