@@ -188,15 +188,31 @@ func (s *Service) onReport(from string, b []byte) {
 	r, err := view.Decode(b)
 	if err != nil || r.Node != from {
 		s.rejected.Add(1)
-		s.log.Warn("report rejected", zap.String("peer", from), zap.String("says", r.Node), zap.Error(err))
+		s.sayRejected(from, r.Node, err)
 		return
 	}
+	delete(s.unfit, from)
 	s.mu.Lock()
 	taken := s.board.Put(r, s.now())
 	if taken {
 		s.notified[from] = r.Notified
 	}
 	s.mu.Unlock()
+}
+
+// sayRejected logs once per peer and field, until a good report: one that sends
+// an absurd value does so every second.
+func (s *Service) sayRejected(from, says string, err error) {
+	why := "name"
+	var absurd *view.ReportError
+	if errors.As(err, &absurd) {
+		why = "field " + absurd.Field
+	}
+	if s.unfit[from] == why {
+		return
+	}
+	s.unfit[from] = why
+	s.log.Warn("report rejected", zap.String("peer", from), zap.String("says", says), zap.Error(err))
 }
 
 func (s *Service) onMember(m gossip.Member) {

@@ -71,7 +71,9 @@ func (p *pages) Health() web.Health {
 // Figures implements web.Source.
 func (p *pages) Figures() web.Figures {
 	s := (*Service)(p)
-	f := web.Figures{Channels: map[string]web.Channel{}, Operations: s.ops.figures(), RejectedReports: s.rejected.Load()}
+	dropped := s.gossip.Stats() // what no decoder ever saw
+	f := web.Figures{Channels: map[string]web.Channel{}, Operations: s.ops.figures(),
+		RejectedReports: s.rejected.Load() + dropped.Oversize + dropped.Malformed + dropped.Foreign}
 	for _, m := range s.engine.Metrics() {
 		f.Channels[m.Channel] = web.Channel{Sent: m.Delivered, Failed: m.Failed, LastSuccess: m.LastSuccess, Queued: m.Spooled}
 	}
