@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"go.uber.org/zap"
 )
 
 // delegateVersion is what two nodes must agree on to merge; see Options of
@@ -175,17 +176,18 @@ func (g *Gossip) shutdown() error {
 	return nil
 }
 
-// leave says farewell, unless it is too late for that.
-func (g *Gossip) leave() error {
+// leave says farewell, unless it is too late for that. One that does not get out
+// in time is no failure: the others find out a little later what the
+// announcement has told them.
+func (g *Gossip) leave() {
 	g.life.Lock()
 	defer g.life.Unlock()
 	if g.down {
-		return nil
+		return
 	}
 	if err := g.list.Leave(leaveLimit); err != nil {
-		return fmt.Errorf("leave gossip: %w", err)
+		g.r.Log.Debug("gossip farewell not sent in time", zap.Error(err))
 	}
-	return nil
 }
 
 // dispatch calls the callbacks, in its one goroutine.

@@ -115,7 +115,7 @@ func (g *Gossip) AnnounceStop(ctx context.Context, b []byte) error {
 	var flights sync.WaitGroup
 	g.net.linger.Store(true) // so that no farewell overtakes the announcement
 	told := g.tellAll(ctx, &flights, *frame)
-	told = errors.Join(told, g.leave())
+	g.leave()
 	g.mu.Lock()
 	stop := g.cancel
 	g.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 	// sets no deadline on sending a user message.
 	streamLimit = 3 * time.Second
 	// lingerLimit bounds waiting for the other end to close a stream.
-	lingerLimit = time.Second
+	lingerLimit = 500 * time.Millisecond
 	// maxStreamBytes bounds what one inbound stream may make us buffer:
 	// memberlist alone would take 20 MiB before it checks the key.
 	maxStreamBytes = 2 * MaxReportBytes
