@@ -35,6 +35,39 @@ func TestNode_UnknownClientKey_RefusedOnBothSidesAndSaidOnce(t *testing.T) {
 	}
 }
 
+// A handshake that broke, as a starved client's does, is one thing to tell; the
+// foreign key that comes from the same address after it is another.
+func TestNode_UnknownClientKeyAfterABrokenHandshake_IsStillSaid(t *testing.T) {
+	_, b := pair(t)
+	stranger := newMember(t, "a", newKey(t), map[string][]control.PublicKey{"b": {control.PublicOf(b.opts.Key)}})
+	var got asked
+	addr, _ := b.serve(t, got.register)
+	for range 3 {
+		raw, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := raw.Write([]byte("no handshake at all, and then nothing more")); err != nil {
+			t.Fatal(err)
+		}
+		if err := raw.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testenv.Wait(t, 20*time.Second, "the broken handshake is said", func() (bool, string) {
+		return count(b.logs, "handshake on the node API failed") == 1, fmt.Sprint(b.logs.All())
+	})
+	c := stranger.client(t, "b", addr)
+	for range 3 {
+		wantCertain(t, lock(t, c), control.PhaseTLS)
+	}
+	for _, text := range []string{"handshake on the node API failed", "node not let in: its key is not pinned here"} {
+		if n := count(b.logs, text); n != 1 {
+			t.Errorf("said %q %d times: %v", text, n, b.logs.All())
+		}
+	}
+}
+
 func TestNode_UnknownServerKey_ClientSendsNothing(t *testing.T) {
 	a, _ := pair(t)
 	impostor := newMember(t, "b", newKey(t), map[string][]control.PublicKey{"a": {control.PublicOf(a.opts.Key)}})

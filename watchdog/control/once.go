@@ -14,15 +14,18 @@ const (
 	maxSaid = 256
 )
 
-// refusalLog logs one refusal per remote address and saidFor, with the number of
-// those it swallowed.
+// refusalLog logs one refusal per text, remote address and saidFor, with the
+// number of those it swallowed. A connection that merely broke must not keep the
+// news of a foreign key from being told.
 type refusalLog struct {
 	log *zap.Logger
 	now func() time.Time
 
 	mu   sync.Mutex
-	said map[string]*saying
+	said map[refusal]*saying
 }
+
+type refusal struct{ text, remote string }
 
 type saying struct {
 	at      time.Time
@@ -30,12 +33,12 @@ type saying struct {
 }
 
 func newRefusalLog(log *zap.Logger) *refusalLog {
-	return &refusalLog{log: log, now: time.Now, said: map[string]*saying{}}
+	return &refusalLog{log: log, now: time.Now, said: map[refusal]*saying{}}
 }
 
 // warn logs text about remote, unless it did so lately.
 func (r *refusalLog) warn(text, remote string, fields ...zap.Field) {
-	n, ok := r.take(remote)
+	n, ok := r.take(refusal{text, remote})
 	if !ok {
 		return
 	}
@@ -46,11 +49,11 @@ func (r *refusalLog) warn(text, remote string, fields ...zap.Field) {
 	r.log.Warn(text, fields...)
 }
 
-func (r *refusalLog) take(remote string) (swallowed int, ok bool) {
+func (r *refusalLog) take(what refusal) (swallowed int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	s := r.said[remote]
+	s := r.said[what]
 	switch {
 	case s == nil && len(r.said) >= maxSaid:
 		for k, old := range r.said {
@@ -63,7 +66,7 @@ func (r *refusalLog) take(remote string) (swallowed int, ok bool) {
 		}
 		fallthrough
 	case s == nil:
-		r.said[remote] = &saying{at: now}
+		r.said[what] = &saying{at: now}
 		return 0, true
 	case now.Sub(s.at) < saidFor:
 		s.swallow++
@@ -78,5 +81,9 @@ func (r *refusalLog) take(remote string) (swallowed int, ok bool) {
 func (r *refusalLog) forget(remote string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.said, remote)
+	for what := range r.said {
+		if what.remote == remote {
+			delete(r.said, what)
+		}
+	}
 }
