@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,7 +13,8 @@ import (
 )
 
 // processesOf lists the live processes whose working folder is the data
-// directory: the postmaster, its children, and what they started. A process
+// directory: the postmaster, its children, and what they started; also a
+// postmaster that has just been started and has not gone there yet. A process
 // that has ended and waits to be reaped (a zombie) is not listed: it can
 // neither write nor be killed.
 func processesOf(dataDir string) ([]int, error) {
@@ -26,11 +28,31 @@ func processesOf(dataDir string) ([]int, error) {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if worksIn(pid, dataDir) && !ended(pid) && !visits(pid) {
+		if (worksIn(pid, dataDir) && !visits(pid) || bound(pid) == dataDir) && !ended(pid) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids, nil
+}
+
+// bound is the data directory that a postgres was started on, as we and pg_ctl
+// name it; empty for any other program. For some milliseconds after its start
+// nothing else tells whose it is, and who looks for it just then, because of an
+// interrupt, would leave it behind.
+func bound(pid int) string {
+	program, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
+	if err != nil || strings.TrimSuffix(filepath.Base(program), " (deleted)") != "postgres" {
+		return ""
+	}
+	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err != nil {
+		return ""
+	}
+	args := strings.Split(string(line), "\x00")
+	if at := slices.Index(args, "-D"); at >= 0 && at+1 < len(args) {
+		return args[at+1]
+	}
+	return ""
 }
 
 // worksIn compares a process's working folder; the kernel adds " (deleted)"

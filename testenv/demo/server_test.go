@@ -3,6 +3,7 @@ package demo_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,5 +225,65 @@ func TestNewPair_BadOptions_RefusedWithNothingLeft(t *testing.T) {
 	}
 	if _, err := os.Stat(deep); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("folder of a refused pair: %v, want none", err)
+	}
+}
+
+// TestServer_KilledWhileItStarts_IsGone takes the moment of an interrupt in
+// which the postmaster runs and has not gone to its data directory yet.
+func TestServer_KilledWhileItStarts_IsGone(t *testing.T) {
+	p := testenv.NewPair(t)
+	db1 := p.Servers[0]
+	testenv.KillServer(t, db1)
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 5 {
+		if err := db1.Start(interrupted); !errors.Is(err, context.Canceled) {
+			t.Fatalf("interrupted start: %v, want context.Canceled", err)
+		}
+		killed := make(chan error, 1)
+		go func() { killed <- db1.Kill(t.Context()) }()
+		testenv.Wait(t, 30*time.Second, "the kill to end", func() (bool, string) {
+			return len(killed) == 1, "Kill still waits for the postmaster"
+		})
+		if err := <-killed; err != nil || db1.Running() {
+			t.Fatalf("after the kill: %v, running %v", err, db1.Running())
+		}
+	}
+}
+
+// TestNewPair_InterruptedDuringTheCopy_EndsAtOnce: pg_basebackup receives WAL in
+// a child, which must not keep us waiting for its output.
+func TestNewPair_InterruptedDuringTheCopy_EndsAtOnce(t *testing.T) {
+	testenv.NeedPostgres(t)
+	dir, err := os.MkdirTemp("", "wd-") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := demo.NewPair(ctx, demo.Options{Dir: dir, Ready: func(ctx context.Context, _ *demo.Server) error {
+			<-ctx.Done() // a copy that was quicker than us is interrupted here
+			return ctx.Err()
+		}})
+		ended <- err
+	}()
+	testenv.Wait(t, time.Minute, "the copy receives WAL", func() (bool, string) {
+		segments, _ := filepath.Glob(filepath.Join(dir, "db2/data/pg_wal/0*"))
+		return len(segments) > 0, fmt.Sprintf("no segment, ended: %d", len(ended))
+	})
+	interrupt()
+	at := time.Now()
+	if err := <-ended; err == nil {
+		t.Fatal("a pair was made in spite of the interrupt")
+	}
+	const outputDelay = 5 * time.Second // what os/exec waits for a child's output
+	if took := time.Since(at); took >= outputDelay {
+		t.Errorf("the interrupt took %s", took)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("folder after the interrupt: %v, want none", err)
 	}
 }

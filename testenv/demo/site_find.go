@@ -79,8 +79,11 @@ func belongs(pid int, dir string) bool {
 	if link("exe") == filepath.Join(dir, "watchdog") {
 		return true
 	}
-	data, err := filepath.Rel(dir, link("cwd"))
-	return err == nil && filepath.Base(data) == "data" && filepath.Dir(filepath.Dir(data)) == "." && !visits(pid)
+	data := func(path string) bool {
+		rel, err := filepath.Rel(dir, path)
+		return err == nil && filepath.Base(rel) == "data" && filepath.Dir(filepath.Dir(rel)) == "."
+	}
+	return data(link("cwd")) && !visits(pid) || data(bound(pid))
 }
 
 // Usable says whether a site may be made in dir: the folder is absent or empty,
@@ -180,10 +183,10 @@ func endAll(ctx context.Context, dir string, sig syscall.Signal) error {
 	})
 }
 
-// server is true for a process that works in a data directory.
+// server is true for a process that works in a data directory, or is about to.
 func server(pid int) bool {
 	cwd, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
-	return err == nil && filepath.Base(strings.TrimSuffix(cwd, " (deleted)")) == "data"
+	return err == nil && filepath.Base(strings.TrimSuffix(cwd, " (deleted)")) == "data" || bound(pid) != ""
 }
 
 // IsSite is true for a folder that this package made, or began to make.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -78,13 +79,17 @@ func initdb(ctx context.Context, b Binaries, o Owner, dir string, more ...string
 }
 
 // run runs a child for at most two minutes and puts the end of what it said
-// into the error.
+// into the error. An interrupt ends also what the child started: pg_basebackup
+// receives WAL in a process of its own, which would go on writing into a folder
+// that is being removed, and hold its output open.
 func run(cmd *exec.Cmd) error {
 	var said tail
 	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr.Setpgid = true
+	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	timer := time.AfterFunc(2*time.Minute, func() {
 		if cmd.Process != nil {
-			_ = cmd.Process.Kill()
+			_ = killGroup(cmd.Process.Pid)
 		}
 	})
 	defer timer.Stop()
@@ -95,6 +100,13 @@ func run(cmd *exec.Cmd) error {
 		return fmt.Errorf("run %s: %w: %s", filepath.Base(cmd.Path), err, said.String())
 	}
 	return nil
+}
+
+func killGroup(leader int) error {
+	if err := syscall.Kill(-leader, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return os.ErrProcessDone
 }
 
 // tail keeps the last 4 KiB written to it.
