@@ -223,7 +223,7 @@ func unitRoot(t *testing.T) string {
 func TestUnits_Verify(t *testing.T) {
 	root := unitRoot(t)
 	for _, unit := range []string{"pg-watchdog.service", "pg-watchdog-helper.socket", "pg-watchdog-helper.service", "postgresql@15-main.service"} {
-		out, err := run(t, nil, "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", "--root="+root, unit)
+		out, err := run(t, nil, "systemd-analyze", "verify", "--recursive-errors=no", "--root="+root, unit)
 		if err != nil || strings.TrimSpace(out) != "" {
 			t.Errorf("%s: %v\n%s", unit, err, out)
 		}
