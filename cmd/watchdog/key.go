@@ -55,10 +55,14 @@ func (a *app) keyMaker(kind, short string, write func(path string) error) *cobra
 	var owner string
 	c := &cobra.Command{Use: kind + " [FILE]", Short: short, Args: atMostOne("FILE"), RunE: func(_ *cobra.Command, args []string) error {
 		path := a.keyPath(kind, args)
+		uid, gid, err := ids(owner) // before anything is written
+		if err != nil {
+			return err
+		}
 		if err := write(path); err != nil {
 			return err
 		}
-		return a.giveTo(path, owner)
+		return a.giveTo(path, owner, uid, gid)
 	}}
 	c.Flags().StringVar(&owner, "owner", "", "`USER` that the service runs as, who must be able to read the key")
 	return c
@@ -99,26 +103,32 @@ func (a *app) keyPath(kind string, args []string) string {
 	return c.Keys.GossipKeyFile.Path
 }
 
-func (a *app) giveTo(path, owner string) error {
+// ids finds the user who shall own a key; none is named, none is found.
+func ids(owner string) (uid, gid int, err error) {
 	if owner == "" {
-		if os.Geteuid() == 0 {
-			a.say("it belongs to root; the service must be able to read it: chown postgres: %s\n", path)
-		}
-		return nil
+		return 0, 0, nil
 	}
 	u, err := user.Lookup(owner)
 	if err != nil {
-		return fmt.Errorf("find user %q: %w", owner, err)
+		return 0, 0, fmt.Errorf("find user %q: %w", owner, err)
 	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return fmt.Errorf("read uid of %q: %w", owner, err)
+	if uid, err = strconv.Atoi(u.Uid); err != nil {
+		return 0, 0, fmt.Errorf("read uid of %q: %w", owner, err)
 	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return fmt.Errorf("read gid of %q: %w", owner, err)
+	if gid, err = strconv.Atoi(u.Gid); err != nil {
+		return 0, 0, fmt.Errorf("read gid of %q: %w", owner, err)
 	}
-	return os.Chown(path, uid, gid)
+	return uid, gid, nil
+}
+
+func (a *app) giveTo(path, owner string, uid, gid int) error {
+	if owner != "" {
+		return os.Chown(path, uid, gid)
+	}
+	if os.Geteuid() == 0 {
+		a.say("it belongs to root; the service must be able to read it: chown postgres: %s\n", path)
+	}
+	return nil
 }
 
 func atMostOne(name string) cobra.PositionalArgs {
