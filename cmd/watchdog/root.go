@@ -37,6 +37,12 @@ func newRoot(a *app) *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if a.timeout <= 0 {
+			return &usageError{reason: fmt.Sprintf("--timeout %s leaves no time for an answer", a.timeout), hint: "such as 15s"}
+		}
+		return nil
+	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.configFile, "config", "", "configuration `FILE` (WATCHDOG_CONFIG; "+config.DefaultFile+")")
 	f.StringVar(&a.socket, "socket", "", "`PATH` of the service's socket (WATCHDOG_SOCKET; from the configuration)")
