@@ -72,7 +72,7 @@ func renderHistory(ops []control.OperationLine, st style) string {
 			state += " " + ageText(o.Took)
 		}
 		who := clean(o.By) + reasonText(o.Reason)
-		if o.Text != "" {
+		if o.Text != "" && o.Text != o.State {
 			who += "; " + clean(o.Text)
 		}
 		rows = append(rows, []cell{

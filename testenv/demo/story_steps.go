@@ -105,6 +105,9 @@ func (s *Story) kill(ctx context.Context) error {
 
 // BreakText is what `watchdog demo break` says.
 func BreakText(node string, processes int) string {
+	if processes == 0 {
+		return fmt.Sprintf("no process of PostgreSQL runs on %s: nothing was killed", node)
+	}
 	return fmt.Sprintf("killed all %d processes of PostgreSQL on %s (SIGKILL); its service and everything else run on", processes, node)
 }
 
