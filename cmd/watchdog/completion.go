@@ -10,19 +10,32 @@ import (
 
 var shells = []string{"bash", "zsh", "fish"}
 
+// alsoCompleted makes each shell complete the packaged name of the program as
+// well: the only one where Debian's own watchdog is installed.
+var alsoCompleted = map[string]string{
+	"bash": "complete -o default -F __start_watchdog pg-watchdog\n",
+	"zsh":  "compdef _watchdog pg-watchdog\n",
+	"fish": "complete -c pg-watchdog -w watchdog\n",
+}
+
 func newCompletion(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "completion SHELL", Short: "print completions for bash, zsh or fish", Args: takes("SHELL"), ValidArgs: shells,
 		Example: "  watchdog completion bash > /etc/bash_completion.d/watchdog",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
+			var err error
 			switch args[0] {
 			case "bash":
-				return root.GenBashCompletionV2(a.stdout, true)
+				err = root.GenBashCompletionV2(a.stdout, true)
 			case "zsh":
-				return root.GenZshCompletion(a.stdout)
+				err = root.GenZshCompletion(a.stdout)
 			case "fish":
-				return root.GenFishCompletion(a.stdout, true)
+				err = root.GenFishCompletion(a.stdout, true)
+			}
+			if also, known := alsoCompleted[args[0]]; known {
+				a.out("%s", also)
+				return err
 			}
 			return &usageError{reason: fmt.Sprintf("unknown shell %q", clean(args[0])), hint: didYouMean(args[0], shells, "use bash, zsh or fish")}
 		},
