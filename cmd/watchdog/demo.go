@@ -236,7 +236,7 @@ func (a *app) demoBreak(ctx context.Context, dir, node string) error {
 	switch {
 	case node == "":
 		if n = site.Primary(ctx); n == nil {
-			return refuse(runbooks.ExitUnavailable, "", "watchdog demo break NODE", "no server of the demo answers as a primary")
+			return refuse(runbooks.ExitUnavailable, "", "watchdog demo break NODE"+dirFlag(site.Dir), "no server of the demo answers as a primary")
 		}
 	case n == nil || site.Pair.Server(node) == nil:
 		return &usageError{reason: fmt.Sprintf("the demo has no node %q", clean(node)), hint: "db1 or db2"}

@@ -52,7 +52,17 @@ func dirFlag(dir string) string {
 	if own, err := demo.DefaultDir(); err == nil && own == dir {
 		return ""
 	}
-	return " --dir " + dir
+	return " --dir " + shellWord(dir)
+}
+
+// shellWord is a word as a shell has to be told it.
+func shellWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%", r)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // playText gives the lines to copy for playing by hand.
@@ -64,13 +74,13 @@ func playText(d demo.SiteDoc) string {
 	var lines [][]cell
 	line := func(command, why string) { lines = append(lines, plainCells(command, why)) }
 	if dir := notOnPath(); dir != "" {
-		line(`export PATH="`+dir+`:$PATH"`, "")
+		line("export PATH="+shellWord(dir)+":$PATH", "")
 	}
-	line("export WATCHDOG_CONFIG="+one.Config, "# ask "+one.Name+", or:")
-	line("export WATCHDOG_CONFIG="+two.Config, "# ask "+two.Name)
+	line("export WATCHDOG_CONFIG="+shellWord(one.Config), "# ask "+one.Name+", or:")
+	line("export WATCHDOG_CONFIG="+shellWord(two.Config), "# ask "+two.Name)
 	line("watchdog status --watch", "# or ask by --socket, see above")
 	line("watchdog demo break"+dirFlag(d.Dir), "# kill the primary's PostgreSQL")
-	line("ls "+filepath.Join(d.MailDir, "new"), "# the mails, after two seconds")
+	line("ls "+shellWord(filepath.Join(d.MailDir, "new")), "# the mails, after two seconds")
 	line("watchdog promote", "# read the plan, then: watchdog promote --confirm")
 	line("watchdog demo down"+dirFlag(d.Dir), "# end and remove everything")
 	var b strings.Builder
