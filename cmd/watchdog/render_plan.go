@@ -98,14 +98,20 @@ func lossLines(p runbooks.Plan) []string {
 	}
 	var seen string
 	switch {
+	case l.Standby != 0 && l.Unsealed > l.Primary && l.AtLeastBytes > 0: // then it is the greater of the two
+		seen = fmt.Sprintf("(%s's disk ends at %s; %s holds %s)", old, lsnText(l.Unsealed), standby, lsnText(l.Standby))
 	case l.SampleAgeMS < 0:
 		seen = fmt.Sprintf("(%s was never sampled, %s holds %s)", old, standby, lsnText(l.Standby))
 	default:
 		seen = fmt.Sprintf("(%s had %s, sampled %s ago; %s holds %s)", old, lsnText(l.Primary),
 			ageText(time.Duration(l.SampleAgeMS)*time.Millisecond), standby, lsnText(l.Standby))
 	}
-	lines := []string{"at least  " + bytesText(l.AtLeastBytes) + "  " + seen}
-	if l.EstimateBytes != nil {
+	least := bytesText(l.AtLeastBytes)
+	if l.Standby == 0 {
+		least = unknownText // the difference to nothing is no figure
+	}
+	lines := []string{"at least  " + least + "  " + seen}
+	if l.EstimateBytes != nil && l.Standby != 0 && *l.EstimateBytes >= l.AtLeastBytes { // below what is known it is none
 		lines = append(lines, "estimate  "+bytesText(*l.EstimateBytes)+"  (last rate times the age of the sample)")
 	}
 	most := "unknown"
