@@ -118,11 +118,11 @@ func notOnPath() string {
 
 // demoEnd is said when the story is told.
 func (a *app) demoEnd(ctx context.Context, r demo.StoryReport, o demo.StoryOptions) string {
-	verdict := "no acknowledged row was lost"
+	verdict := fmt.Sprintf("none of %d acknowledged rows was lost", r.Acked)
 	if r.Lost > 0 {
-		verdict = fmt.Sprintf("%d acknowledged rows were lost, as announced", r.Lost)
+		verdict = fmt.Sprintf("%d of %d acknowledged rows were lost, within what was announced", r.Lost, r.Acked)
 	}
-	text := fmt.Sprintf("\nThe story took %.0f s: one writer at every moment, %s of %d.\n", r.Took.Round(time.Second).Seconds(), verdict, r.Acked)
+	text := fmt.Sprintf("\nThe story took %.0f s: one writer at every moment, %s.\n", r.Took.Round(time.Second).Seconds(), verdict)
 	if o.Keep {
 		if site, err := demo.OpenSite(ctx, o.Dir); err == nil {
 			return text + "Everything still runs.\n" + playText(site.Describe(ctx))
