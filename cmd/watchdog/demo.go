@@ -132,7 +132,7 @@ func (a *app) claim(ctx context.Context, dir string) (release func(), claimed st
 	if dir, err = demoDir(dir); err != nil {
 		return nil, "", err
 	}
-	unlock, err := demo.LockSites(ctx)
+	unlock, err := demo.LockSites(ctx, a.waiting)
 	if err != nil {
 		return nil, "", err
 	}
@@ -263,12 +263,17 @@ func newDemoDown(a *app) *cobra.Command {
 	return c
 }
 
+// waiting says why nothing happens: the other demo may have been forgotten.
+func (a *app) waiting() {
+	a.say("waiting: this user makes or removes another demo (look for `watchdog demo` with ps); Ctrl-C ends this one\n")
+}
+
 func (a *app) demoDown(ctx context.Context, dir string) error {
 	dir, err := demoDir(dir)
 	if err != nil {
 		return err
 	}
-	unlock, err := demo.LockSites(ctx)
+	unlock, err := demo.LockSites(ctx, a.waiting)
 	if err != nil {
 		return err
 	}

@@ -9,13 +9,21 @@ import (
 	"time"
 )
 
+// patience is how long a lock is waited for in silence.
+const patience = time.Second
+
 // flock takes an exclusive lock on a file, which the kernel drops when this
-// process ends. The caller closes the file to let go of it earlier.
-func flock(ctx context.Context, o Owner, path string) (*os.File, error) {
+// process ends. The caller closes the file to let go of it earlier. waiting is
+// called once when it takes longer than patience; nil: nobody is told.
+func flock(ctx context.Context, o Owner, path string, waiting func()) (*os.File, error) {
 	var f *os.File
+	began := time.Now()
 	err := poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		var err error
-		f, err = tryFlock(o, path)
+		if f, err = tryFlock(o, path); f == nil && err == nil && waiting != nil && time.Since(began) > patience {
+			waiting()
+			waiting = nil
+		}
 		return f != nil, err
 	})
 	if err != nil {

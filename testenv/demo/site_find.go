@@ -27,8 +27,9 @@ func DefaultDir() (string, error) {
 }
 
 // LockSites lets one process of a user at a time make, find or remove sites.
-// It waits for its turn until the context ends; release gives it back.
-func LockSites(ctx context.Context) (release func() error, err error) {
+// It waits for its turn until the context ends, and calls waiting (if not nil)
+// once when that takes more than a second; release gives it back.
+func LockSites(ctx context.Context, waiting func()) (release func() error, err error) {
 	o, err := FindOwner()
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func LockSites(ctx context.Context) (release func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := flock(ctx, o, filepath.Join(root, "demo.lock"))
+	f, err := flock(ctx, o, filepath.Join(root, "demo.lock"), waiting)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func prepared(ctx context.Context, b Binaries, o Owner) (string, error) {
 	if exists(template) {
 		return template, nil
 	}
-	lock, err := flock(ctx, o, filepath.Join(root, "data.lock"))
+	lock, err := flock(ctx, o, filepath.Join(root, "data.lock"), nil)
 	if err != nil {
 		return "", err
 	}
