@@ -19,6 +19,12 @@ func assessLoss(f Facts, primary, standby NodeFacts) Loss {
 	if seen && last.Role == replication.RolePrimary {
 		l.Primary = last.Position
 		l.SampleAgeMS = last.Answered.Milliseconds()
+	}
+	if l.Standby == 0 { // counted from nowhere, every figure would be wrong
+		l.Basis = "how far " + standby.Node + " holds WAL is not known"
+		return l
+	}
+	if l.SampleAgeMS >= 0 {
 		l.AtLeastBytes = l.Primary.Since(l.Standby)
 		if f.RateBytes >= 0 {
 			e := l.AtLeastBytes + uint64(f.RateBytes*last.Answered.Seconds())

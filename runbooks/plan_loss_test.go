@@ -116,3 +116,25 @@ func TestWorse_Rule11(t *testing.T) {
 		}
 	}
 }
+
+// A position that is not known is no position: nothing is counted from it, and no
+// gate is green because of it.
+func TestPlanPromote_StandbysPositionUnknown_NoFigureIsMadeUp(t *testing.T) {
+	p := PlanPromote(pairFacts(func(f *Facts) {
+		f.Nodes[1].Status.Receive, f.Nodes[1].Status.Replay = 0, 0
+		f.Nodes[0].Seen[0].Position, f.Unsealed.LSN = 50<<20, 50<<20
+	}), Request{}, "X")
+	if p.Loss.AtLeastBytes != 0 || p.Loss.EstimateBytes != nil || p.Loss.AtMostBytes != nil || p.Loss.Unsealed != 0 || !strings.Contains(p.Loss.Basis, "is not known") {
+		t.Errorf("loss %+v", p.Loss)
+	}
+	for _, g := range p.Gates {
+		if (g.Name == "replay" || g.Name == "loss") && g.OK {
+			t.Errorf("gate %+v is green", g)
+		}
+	}
+	for _, w := range p.Why {
+		if strings.Contains(w, "0/0") {
+			t.Errorf("the plan says %q", w)
+		}
+	}
+}

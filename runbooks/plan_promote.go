@@ -88,7 +88,7 @@ func promoteWhy(primary, standby NodeFacts) []string {
 	} else if primary.Silence != "" {
 		why = append(why, primary.Node+"'s service does not answer: "+primary.Silence)
 	}
-	if standby.Status != nil {
+	if standby.Status != nil && received(standby) != 0 {
 		why = append(why, fmt.Sprintf("%s holds WAL up to %s", standby.Node, received(standby)))
 	}
 	return why

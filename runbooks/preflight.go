@@ -273,7 +273,7 @@ func descends(standby NodeFacts, last Seen) bool {
 // all at once, or wait for it.
 func checkReplay(standby NodeFacts) check {
 	s := standby.Status
-	if s == nil {
+	if s == nil || received(standby) == 0 {
 		return no("replay", ExitUnavailable, "13", "watchdog status", "replay on %s is not known", standby.Node)
 	}
 	pending := s.Receive.Since(s.Replay)
