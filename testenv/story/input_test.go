@@ -268,7 +268,7 @@ func (s *site) damagedSpool() {
 		s.t.Errorf("the file is not named: %+v", c)
 	}
 	testenv.Wait(s.t, 20*time.Second, "both recipients are told", func() (bool, string) {
-		now := s.about("NotificationFailing", 0)
+		now := s.begun("NotificationFailing", 0)
 		return len(now) >= 2, subjects(s.mails(0))
 	})
 	if err := s.StopService(one); err != nil {
