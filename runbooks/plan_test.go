@@ -313,3 +313,37 @@ func TestPlanFenceReleaseAdopt_Gates(t *testing.T) {
 		t.Error("an adoption that reached one node only counts as done")
 	}
 }
+
+// A site with both: the peer's service is asked first, and where it answers the
+// power switch is not asked. The plan must not promise more than what will come.
+func TestPlanPromoteRule2_PeerAndPowerSwitch_PlanNamesTheFenceThatWillCome(t *testing.T) {
+	peer, agent := DeviceFact{Name: "peer", Grade: fence.GradeSealed, Ready: true}, DeviceFact{Name: "agent", Grade: fence.GradePower, Ready: true}
+	silent := peer
+	silent.Ready = false
+	for _, c := range []struct {
+		devices []DeviceFact
+		want    fence.Grade
+	}{{[]DeviceFact{peer, agent}, fence.GradeSealed}, {[]DeviceFact{silent, agent}, fence.GradePower}} {
+		p := PlanPromote(pairFacts(func(f *Facts) { f.Devices["db1"] = c.devices }), Request{}, "X")
+		if p.Fence.Grade != c.want || p.Refusal != nil {
+			t.Errorf("devices %+v: planned grade %s, refused %+v; want %s", c.devices, p.Fence.Grade, p.Refusal, c.want)
+		}
+	}
+}
+
+// Between the plan and the fence the peer may come back, or go silent.
+func TestJudgeFenceRule2_OtherGradeThanPlanned_OnlyTheWeakerProofIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		planned, got fence.Grade
+		ok           bool
+	}{
+		{fence.GradePower, fence.GradeSealed, true}, {fence.GradeSealed, fence.GradePower, true}, {fence.GradeSealed, fence.GradeSealed, true},
+		{fence.GradePower, fence.GradeIsolated, false}, {fence.GradeSealed, fence.GradeStated, false}, {fence.GradeIsolated, fence.GradeStated, false},
+	} {
+		o := NewOperation("op", Plan{Fence: FencePlan{Node: "db1", Grade: c.planned}}, Request{By: "ada"}, nil)
+		err := judgeFence(o, fence.Outcome{Node: "db1", Result: fence.ResultDone, Grade: c.got})
+		if (err == nil) != c.ok {
+			t.Errorf("planned %s, got %s: %v", c.planned, c.got, err)
+		}
+	}
+}

@@ -293,7 +293,10 @@ func planFence(f Facts, node string, r Request) (FencePlan, check) {
 	p := FencePlan{Node: node}
 	for _, d := range f.Devices[node] {
 		p.Devices = append(p.Devices, d.Name)
-		if d.Ready && d.Grade > p.Grade {
+		// They stand in the order in which they are tried: the first that is
+		// ready says what the fence will be, not the strongest. A peer that
+		// answers seals, and the power switch behind it is not asked.
+		if d.Ready && p.Grade == fence.GradeNone {
 			p.Grade = d.Grade
 		}
 		p.Evidence = append(p.Evidence, fence.Evidence{Observer: f.Self, Text: d.Name + ": " + d.Text, At: f.At})

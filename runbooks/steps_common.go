@@ -152,6 +152,13 @@ func statedBy(o *Operation, node string) string {
 	return ""
 }
 
+// weaker says whether a fence came out as one for which the operator would have
+// had to type more than he did. A peer that answers again by the time of the fence
+// is sealed instead of switched off: both are proven by reading back.
+func weaker(out fence.Outcome, planned FencePlan) bool {
+	return out.Grade < planned.Grade && phrase(out.Node, out.Grade) != phrase(out.Node, planned.Grade)
+}
+
 // judgeFence takes only what was read back, and nothing weaker than what the
 // operator confirmed.
 func judgeFence(o *Operation, out fence.Outcome) error {
@@ -162,7 +169,7 @@ func judgeFence(o *Operation, out fence.Outcome) error {
 	case out.Result != fence.ResultDone || out.Grade < fence.GradeStated:
 		return &Refusal{Exit: ExitRefused, Rule: "2", Reason: fmt.Sprintf("%s is not fenced: %s", out.Node, out.Problem),
 			Hint: "switch it off by hand, then add --i-have-powered-off " + out.Node}
-	case out.Grade < o.Plan.Fence.Grade && statedBy(o, out.Node) == "":
+	case weaker(out, o.Plan.Fence) && statedBy(o, out.Node) == "":
 		return &Refusal{Exit: ExitUnknown, Rule: "2", Reason: fmt.Sprintf("the fence of %s is only %s, the plan said %s", out.Node, out.Grade, o.Plan.Fence.Grade),
 			Hint: "watchdog ops resume " + o.ID + " --i-have-powered-off " + out.Node}
 	}
