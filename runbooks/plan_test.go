@@ -347,3 +347,15 @@ func TestJudgeFenceRule2_OtherGradeThanPlanned_OnlyTheWeakerProofIsRefused(t *te
 		}
 	}
 }
+
+func TestPlanPromoteRule2_StatementAboutAnotherNode_RefusedWhateverCouldFence(t *testing.T) {
+	for _, grade := range []fence.Grade{fence.GradeNone, fence.GradeSealed} {
+		p := PlanPromote(pairFacts(func(f *Facts) {
+			f.Devices["db1"] = []DeviceFact{{Name: "peer", Grade: grade, Ready: grade != fence.GradeNone}}
+		}), Request{StatedOff: "db2"}, "X")
+		wantRefusal(t, p, ExitRefused, "2", "fence")
+		if strings.Contains(p.Next, "db2") {
+			t.Errorf("the plan repeats the slip: %s", p.Next)
+		}
+	}
+}

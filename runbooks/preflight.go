@@ -301,6 +301,12 @@ func planFence(f Facts, node string, r Request) (FencePlan, check) {
 		}
 		p.Evidence = append(p.Evidence, fence.Evidence{Observer: f.Self, Text: d.Name + ": " + d.Text, At: f.At})
 	}
+	if r.StatedOff != "" && r.StatedOff != node {
+		// A slip: it must neither go on record nor stand in the command that the
+		// plan prints.
+		return p, no("fence", ExitRefused, "2", "if that one is off: --i-have-powered-off "+node,
+			"--i-have-powered-off names %q, but this fences %q", r.StatedOff, node)
+	}
 	if r.StatedOff == node {
 		p.Devices = append(p.Devices, "stated")
 		p.Grade = max(p.Grade, fence.GradeStated)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -133,7 +132,7 @@ func (a *app) showPlan(ctx context.Context, r runbooks.Request) error {
 	if r.PlanID != "" || r.Node == askConfirm {
 		return &usageError{reason: "--plan belongs to --confirm=NODE", hint: "watchdog " + string(r.Kind) + " --help"}
 	}
-	p, err := a.makePlan(ctx, r)
+	p, err := ask(ctx, a, control.MakePlan, "", r)
 	if err != nil {
 		return err
 	}
@@ -144,20 +143,6 @@ func (a *app) showPlan(ctx context.Context, r runbooks.Request) error {
 		return exitCode(p.Refusal.Exit)
 	}
 	return nil
-}
-
-// makePlan asks for a plan. A statement about another node than the one that
-// the plan fences is a slip: it must neither go on record nor be repeated in
-// the command that the plan prints.
-func (a *app) makePlan(ctx context.Context, r runbooks.Request) (runbooks.Plan, error) {
-	p, err := ask(ctx, a, control.MakePlan, "", r)
-	if err == nil && r.StatedOff != "" && p.Fence.Node != "" && r.StatedOff != p.Fence.Node {
-		err = &usageError{
-			reason: fmt.Sprintf("--i-have-powered-off names %q, but this fences %q", clean(r.StatedOff), clean(p.Fence.Node)),
-			hint:   "if that one is off: --i-have-powered-off " + clean(p.Fence.Node),
-		}
-	}
-	return p, err
 }
 
 type planDoc struct {
@@ -179,7 +164,7 @@ func (a *app) confirmByFlag(ctx context.Context, in intent, r runbooks.Request) 
 	if r.PlanID != "" {
 		return a.start(ctx, in, r)
 	}
-	p, err := a.makePlan(ctx, r)
+	p, err := ask(ctx, a, control.MakePlan, "", r)
 	if err != nil {
 		return err
 	}

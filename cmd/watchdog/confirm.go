@@ -24,7 +24,7 @@ func (a *app) confirmByHand(ctx context.Context, in intent, r runbooks.Request) 
 			"--confirm alone asks on a terminal, and there is none")
 	}
 	r.PlanID = "" // what is confirmed by hand is always what is true now
-	p, err := a.makePlan(ctx, r)
+	p, err := ask(ctx, a, control.MakePlan, "", r)
 	if err != nil {
 		return err
 	}
