@@ -14,11 +14,16 @@ import (
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
 
-// controlVersion is PG_CONTROL_VERSION of PostgreSQL 13 to 17.
-const controlVersion = 1300
+// PG_CONTROL_VERSION of the releases whose layout is known here. Version 1700
+// put a wal_level into what was padding in the checkpoint's copy: everything that
+// is read here stayed where it was.
+const (
+	controlVersion   = 1300 // PostgreSQL 13 to 16
+	controlVersion17 = 1700 // PostgreSQL 17
+)
 
-// Offsets in ControlFileData (src/include/catalog/pg_control.h), version 1300,
-// on machines with 8-byte alignment.
+// Offsets in ControlFileData (src/include/catalog/pg_control.h) on machines with
+// 8-byte alignment.
 const (
 	offSystemID       = 0
 	offVersion        = 8
@@ -108,15 +113,16 @@ func ParseControl(b []byte) (Control, error) {
 		return Control{}, fmt.Errorf("%w: %d bytes, want at least %d", ErrCorruptControl, len(b), controlSize)
 	}
 	le := binary.LittleEndian
-	if v := le.Uint32(b[offVersion:]); v != controlVersion {
-		return Control{}, &FormatError{Version: v}
+	version := le.Uint32(b[offVersion:])
+	if version != controlVersion && version != controlVersion17 {
+		return Control{}, &FormatError{Version: version}
 	}
 	if want, got := le.Uint32(b[offCRC:]), crc32.Checksum(b[:offCRC], castagnoli); want != got {
 		return Control{}, fmt.Errorf("%w: CRC %08X, computed %08X", ErrCorruptControl, want, got)
 	}
 	c := Control{
 		SystemID:            replication.SystemID(le.Uint64(b[offSystemID:])),
-		Version:             controlVersion,
+		Version:             version,
 		State:               stateFrom(le.Uint32(b[offState:])),
 		Checkpoint:          replication.LSN(le.Uint64(b[offCheckpoint:])),
 		Redo:                replication.LSN(le.Uint64(b[offRedo:])),

@@ -3,9 +3,11 @@ package pgdata
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -158,4 +160,39 @@ func FuzzParseControl(f *testing.F) {
 			t.Errorf("bytes after the CRC change the result: %v", err)
 		}
 	})
+}
+
+// A control file as PostgreSQL 17 wrote it, beside what its own pg_controldata
+// said of it. The installed server's is compared in the tests on real servers.
+func TestParseControl_OfPostgreSQL17_AgreesWithPgControldata(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "pg_control.1700"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join("testdata", "pg_control.1700.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(line, ":")
+		said[key] = strings.TrimSpace(value)
+	}
+	c, err := ParseControl(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, got := range map[string]any{
+		"pg_control version number": c.Version, "Database system identifier": c.SystemID, "Database cluster state": c.State,
+		"Latest checkpoint location": c.Checkpoint, "Latest checkpoint's REDO location": c.Redo,
+		"Latest checkpoint's TimeLineID": c.Timeline, "Latest checkpoint's PrevTimeLineID": c.PrevTimeline,
+		"Min recovery ending loc's timeline": c.MinRecoveryTimeline, "Bytes per WAL segment": c.WALSegmentSize,
+	} {
+		if want, has := said[key]; has && fmt.Sprint(got) != want || !has && key != "Min recovery ending loc's timeline" {
+			t.Errorf("%s: %v, pg_controldata says %q", key, got, said[key])
+		}
+	}
+	if !c.Checksums || c.WALLogHints {
+		t.Errorf("checksums %v, wal_log_hints %v; pg_controldata says 1 and off", c.Checksums, c.WALLogHints)
+	}
 }

@@ -37,8 +37,8 @@ type FormatError struct {
 
 // Error implements error.
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("%v: pg_control version %d, want %d (PostgreSQL 13 to 17); compare with pg_controldata",
-		ErrUnknownFormat, e.Version, controlVersion)
+	return fmt.Sprintf("%v: pg_control version %d, want %d or %d (PostgreSQL 13 to 17); compare with pg_controldata",
+		ErrUnknownFormat, e.Version, controlVersion, controlVersion17)
 }
 
 // Is reports that this is an ErrUnknownFormat.
