@@ -19,6 +19,8 @@ var (
 	ErrRefused = errors.New("refused by the helper")
 	// ErrNoUnit is returned when the manager knows no such unit.
 	ErrNoUnit = errors.New("no such unit")
+	// ErrNoContainer is returned when the engine has no container of that service.
+	ErrNoContainer = errors.New("no such container")
 	// ErrShellCommand is returned when arguments cannot be added to a start
 	// command because it hands a text to a shell.
 	ErrShellCommand = errors.New("start command hands a text to a shell")

@@ -17,7 +17,7 @@ import (
 // HelperOptions say whom the helper serves and with what. All are needed.
 type HelperOptions struct {
 	UID   int      // the only user served: PostgreSQL's own
-	Units []string // the only units touched
+	Units []string // the only units touched, and containers as PROJECT/SERVICE
 	Do    Privileged
 	Log   *zap.Logger
 	// Deadline bounds one request, waiting for a unit to start included.
@@ -44,11 +44,11 @@ func NewHelperServer(o HelperOptions) (*HelperServer, error) {
 	case o.UID < 0:
 		return nil, fmt.Errorf("make helper: user id %d", o.UID)
 	case len(o.Units) == 0:
-		return nil, errors.New("make helper: no unit is configured")
+		return nil, errors.New("make helper: no unit and no container is configured")
 	}
 	for _, u := range o.Units {
-		if !unitName.MatchString(u) {
-			return nil, fmt.Errorf("make helper: unit name %q, want NAME.service", u)
+		if !unitName.MatchString(u) && !containerName.MatchString(u) {
+			return nil, fmt.Errorf("make helper: unit name %q, want NAME.service, or PROJECT/SERVICE for a container", u)
 		}
 	}
 	return &HelperServer{o: o}, nil
@@ -137,7 +137,7 @@ func (s *HelperServer) allow(r helperRequest) error {
 	switch {
 	case r.Version != 1:
 		return fmt.Errorf("%w: request of version %d, want 1", ErrRefused, r.Version)
-	case !slices.Contains([]Verb{UnitStart, UnitStop, UnitShow}, r.Verb):
+	case !slices.Contains(unitVerbs, r.Verb) && !slices.Contains(containerVerbs, r.Verb):
 		return fmt.Errorf("%w: verb %q", ErrRefused, r.Verb)
 	case !slices.Contains(s.o.Units, r.Unit):
 		return fmt.Errorf("%w: unit %q is not configured", ErrRefused, r.Unit)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"strings"
 )
 
 // Verb is what may be asked of root. The list is closed.
@@ -17,9 +18,12 @@ const (
 	UnitShow  Verb = "unit-show"  // properties as KEY=VALUE lines
 )
 
-// Privileged does the few things that need root.
+var unitVerbs = []Verb{UnitStart, UnitStop, UnitShow}
+
+// Privileged does the few things that need root, on a unit (NAME.service) or on
+// the container of a compose service (PROJECT/SERVICE).
 type Privileged interface {
-	Do(ctx context.Context, verb Verb, unit string) (output string, err error)
+	Do(ctx context.Context, verb Verb, name string) (output string, err error)
 }
 
 // unitName: what systemd.unit(5) allows, of type service, and never an option.
@@ -28,10 +32,11 @@ var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.servic
 // unitProperties are those that a Status is made of.
 const unitProperties = "LoadState,ActiveState,SubState,MainPID,Restart,UnitFileState,Result"
 
-// InProcess runs systemctl itself: as root, where polkit lets us, or for the
-// user's own manager.
+// InProcess runs systemctl and calls the container engine itself: as root, where
+// polkit or the socket's group lets us, or for the user's own manager.
 type InProcess struct {
-	User bool // the caller's own manager (systemctl --user)
+	User   bool   // the caller's own manager (systemctl --user)
+	Engine string // the container engine's socket; empty: there is none
 }
 
 var _ Privileged = InProcess{}
@@ -39,6 +44,12 @@ var _ Privileged = InProcess{}
 // Do implements Privileged. Errors: ErrRefused for a verb or name that it does
 // not know, or the program's with its last words.
 func (p InProcess) Do(ctx context.Context, verb Verb, unit string) (string, error) {
+	if strings.HasPrefix(string(verb), containerPrefix) {
+		if p.Engine == "" {
+			return "", fmt.Errorf("%w: verb %q: no container engine is configured (helper.engine)", ErrRefused, verb)
+		}
+		return Engine{Socket: p.Engine}.Do(ctx, verb, unit)
+	}
 	argv, err := p.command(verb, unit)
 	if err != nil {
 		return "", err
