@@ -167,12 +167,24 @@ func unproven(off run, s fence.PowerState, err error) string {
 	}
 	text := fmt.Sprintf("%s, power reads %s", said, s)
 	if err != nil {
-		text += ": " + err.Error()
+		text += ": " + brief(err.Error())
 	}
 	if off.text != "" {
-		text += " (" + off.text + ")"
+		text += " (" + brief(off.text) + ")"
 	}
 	return text
+}
+
+// briefRunes is how much of a program's words a problem carries. Agents print a
+// whole call stack, the problem is shown in every line that names it, and the
+// evidence has them in full.
+const briefRunes = 160
+
+func brief(s string) string {
+	if r := []rune(s); len(r) > briefRunes {
+		return string(r[:briefRunes]) + "..."
+	}
+	return s
 }
 
 // Status reads the power. Besides, it checks once that the program can switch
