@@ -17,6 +17,13 @@ const (
 // DefaultHelperSocket is where the packaged root helper listens.
 const DefaultHelperSocket = "/run/pg-watchdog/helper.sock"
 
+// DefaultEngineSocket is where Docker listens.
+const DefaultEngineSocket = "/var/run/docker.sock"
+
+// defaultContainerRestart survives a reboot of the host and respects a stop by
+// hand.
+const defaultContainerRestart = "unless-stopped"
+
 // Off, as listen.web or helper.socket, does without.
 const Off = "off"
 
@@ -38,6 +45,7 @@ func Defaults() *Config {
 		Postgres: Postgres{
 			SocketDir: "/var/run/postgresql", Port: defaultPgPort, Database: "postgres",
 			SSLMode: "prefer", Driver: DriverSystemd, SlotPrefix: "watchdog_",
+			ContainerRestart: defaultContainerRestart,
 			Monitor:     Login{User: "watchdog_mon"},
 			Act:         Login{User: "watchdog_act"},
 			Replication: Login{User: "watchdog_repl"},
@@ -54,15 +62,17 @@ func Defaults() *Config {
 			Probe: 500 * time.Millisecond, ProbeTimeout: 250 * time.Millisecond, Suspicion: 4,
 			Report: 500 * time.Millisecond, Rejoin: 2 * time.Second,
 		},
-		App:      App{Period: 5 * time.Second, Timeout: 2 * time.Second, Status: 200},
+		App:      App{Period: 5 * time.Second, Timeout: 2 * time.Second, Status: 200,
+			ContainerRestart: defaultContainerRestart, HealthyWithin: time.Minute},
 		Hold:     map[string]time.Duration{},
 		HoldDown: 2 * time.Minute,
 		Alerts: Alerts{
 			Log: true, TakeOver: 10 * time.Second,
 			Email: Email{TLS: TLSStartTLS, Timeout: 30 * time.Second},
 		},
-		Gate: Gate{PeerWait: time.Minute},
-		Plan: Plan{ValidFor: 5 * time.Minute},
+		Gate:   Gate{PeerWait: time.Minute},
+		Plan:   Plan{ValidFor: 5 * time.Minute},
+		Helper: Helper{Engine: DefaultEngineSocket},
 		Log:  Log{Level: "info", Format: "auto"},
 	}
 }
@@ -102,7 +112,7 @@ func (c *Config) complete() {
 	}
 	if c.Helper.Socket == "" {
 		c.Helper.Socket = Off
-		if c.Postgres.Driver == DriverSystemd {
+		if c.Postgres.Driver == DriverSystemd || c.Postgres.Driver == DriverCompose || len(c.App.Containers) > 0 {
 			c.Helper.Socket = DefaultHelperSocket
 		}
 	}

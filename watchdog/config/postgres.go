@@ -6,6 +6,7 @@ import "time"
 const (
 	DriverSystemd = "systemd"
 	DriverPgCtl   = "pg_ctl"
+	DriverCompose = "compose"
 )
 
 // Postgres is the local server and how its roles log in. It is the same on
@@ -29,11 +30,17 @@ type Postgres struct {
 	SSLMode  string `yaml:"sslmode"`
 	RootCert string `yaml:"sslrootcert"`
 
-	// Driver is systemd or pg_ctl. The systemd driver never starts PostgreSQL
+	// Driver is systemd, pg_ctl or compose. The systemd driver never starts PostgreSQL
 	// by pg_ctl: it would land in our own unit's group and die with it.
 	Driver string `yaml:"driver"`
 	// Unit is the systemd unit, for the systemd driver.
 	Unit string `yaml:"unit"`
+	// Container is the docker compose service that runs PostgreSQL, as
+	// PROJECT/SERVICE, for the compose driver. Its command is the boot gate.
+	Container string `yaml:"container"`
+	// ContainerRestart is the restart policy that a start puts back after a
+	// fence switched it off: no, on-failure, unless-stopped or always.
+	ContainerRestart string `yaml:"container_restart"`
 	// LogFile takes the server's output, for the pg_ctl driver.
 	LogFile string `yaml:"log_file"`
 	// StartCommand replaces `pg_ctl start` for the pg_ctl driver: an argument

@@ -13,6 +13,17 @@ type App struct {
 	// BodyContains must stand in the first 64 KiB of the answer; empty accepts
 	// any body.
 	BodyContains string `yaml:"body_contains"`
+	// Containers are the docker compose services that make up the application
+	// on this node, as PROJECT/SERVICE, in the order in which they are started.
+	// They run on the primary's node alone: promote stops them on the old one
+	// and starts them on the new one. Empty leaves starting to the operator.
+	Containers []string `yaml:"containers"`
+	// ContainerRestart is the restart policy that a start gives them; a stop
+	// switches it off, so that nothing starts them on a passive node.
+	ContainerRestart string `yaml:"container_restart"`
+	// HealthyWithin is how long a started application may take until its health
+	// endpoint answers as it should.
+	HealthyWithin time.Duration `yaml:"healthy_within"`
 }
 
 // Alerts are the ways out.
@@ -70,8 +81,12 @@ type Plan struct {
 // Helper is the root helper.
 type Helper struct {
 	// Socket of pg-watchdog-helper. Default: the packaged one for the systemd
-	// driver, off for pg_ctl. "off" runs privileged verbs in-process.
+	// and compose drivers, off for pg_ctl. "off" runs privileged verbs
+	// in-process.
 	Socket string `yaml:"socket"`
+	// Engine is the container engine's own socket, which the helper uses (or
+	// the service itself, when the helper is off). Whoever reaches it is root.
+	Engine string `yaml:"engine"`
 }
 
 // Path gives the helper's socket; empty when privileged verbs run in-process.

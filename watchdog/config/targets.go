@@ -57,6 +57,18 @@ func (c *Config) Servers() []string {
 	return out
 }
 
+// Managed names what the root helper may touch on this node: the unit or the
+// container of PostgreSQL, and the application's containers.
+func (c *Config) Managed() []string {
+	var out []string
+	for _, name := range append([]string{c.Postgres.Unit, c.Postgres.Container}, c.App.Containers...) {
+		if name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // Target is how the watching role reaches a node's server: the local one over
 // its unix socket (or postgres.host), another one over the network. It is zero
 // for a witness or an unknown node.

@@ -111,6 +111,7 @@ func (v *validator) paths() {
 		{"postgres.sslrootcert", c.Postgres.RootCert, false},
 		{"alerts.email.ca_file", c.Alerts.Email.CAFile, false},
 		{"helper.socket", c.Helper.Path(), false},
+		{"helper.engine", c.Helper.Engine, false},
 	} {
 		v.absolute(p.path, p.value, p.required)
 	}

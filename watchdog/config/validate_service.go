@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/gestionale-fullstack/watchdog/replication/pgctl"
 )
 
 func (v *validator) postgres() {
 	p := v.c.Postgres
-	v.oneOf("postgres.driver", p.Driver, DriverSystemd, DriverPgCtl)
+	v.oneOf("postgres.driver", p.Driver, DriverSystemd, DriverPgCtl, DriverCompose)
 	v.port("postgres.port", p.Port)
 	v.oneOf("postgres.sslmode", p.SSLMode, "disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 	for _, l := range []struct{ path, user string }{
@@ -40,17 +42,28 @@ func (v *validator) driver(p Postgres) {
 		v.bad("postgres.unit", "is missing", "name the unit that runs PostgreSQL, such as postgresql@15-main.service, or use driver: pg_ctl")
 	case p.Driver == DriverSystemd && !unitName.MatchString(p.Unit):
 		v.bad("postgres.unit", fmt.Sprintf("%q is no unit", p.Unit), "write the whole name, such as postgresql@15-main.service")
-	case p.Driver == DriverSystemd && len(p.StartCommand) > 0:
-		v.bad("postgres.start_command", "the systemd driver starts the unit", "remove it, or use driver: pg_ctl")
-	case p.Driver == DriverPgCtl && p.Unit != "":
-		v.bad("postgres.unit", "the pg_ctl driver starts no unit", "remove it, or use driver: systemd")
+	case p.Driver != DriverPgCtl && len(p.StartCommand) > 0:
+		v.bad("postgres.start_command", "the "+p.Driver+" driver does not run a command", "remove it, or use driver: pg_ctl")
+	case p.Driver != DriverSystemd && p.Unit != "":
+		v.bad("postgres.unit", "the "+p.Driver+" driver starts no unit", "remove it, or use driver: systemd")
 	}
+	v.container(p)
 	if len(p.StartCommand) > 0 && !slices.Contains(p.StartCommand, "gate") {
 		v.bad("postgres.start_command", "goes past the boot gate", "pg-watchdog gate --config FILE --exec -- PROGRAM...: the gate decides whether this server may start writable")
 	}
 	if len(p.StartCommand) > 0 && p.StartCommand[0] == "" {
 		v.bad("postgres.start_command", "begins with an empty word", "the first word is the program")
 	}
+}
+
+func (v *validator) container(p Postgres) {
+	switch {
+	case p.Driver == DriverCompose && !pgctl.ValidContainer(p.Container):
+		v.bad("postgres.container", fmt.Sprintf("%q is no compose service", p.Container), "write PROJECT/SERVICE, such as gestionale/db: docker ps --format '{{.Label \"com.docker.compose.project\"}}/{{.Label \"com.docker.compose.service\"}}'")
+	case p.Driver != DriverCompose && p.Container != "":
+		v.bad("postgres.container", "the "+p.Driver+" driver runs no container", "remove it, or use driver: compose")
+	}
+	v.oneOf("postgres.container_restart", p.ContainerRestart, pgctl.RestartPolicies...)
 }
 
 // times checks periods, deadlines, and how they relate: a deadline longer than
@@ -119,6 +132,16 @@ func (v *validator) app() {
 	v.between("app.timeout", a.Timeout, 50*time.Millisecond, time.Minute)
 	v.notLonger("app.timeout", a.Timeout, "app.period", a.Period)
 	v.count("app.status", a.Status, 100, 599)
+	v.between("app.healthy_within", a.HealthyWithin, time.Second, 10*time.Minute)
+	v.oneOf("app.container_restart", a.ContainerRestart, pgctl.RestartPolicies...)
+	for _, name := range a.Containers {
+		switch {
+		case !pgctl.ValidContainer(name):
+			v.bad("app.containers", fmt.Sprintf("%q is no compose service", name), "write PROJECT/SERVICE, such as gestionale/web")
+		case name == v.c.Postgres.Container:
+			v.bad("app.containers", fmt.Sprintf("%q is PostgreSQL's own", name), "name the application's services only")
+		}
+	}
 	if a.HealthURL == "" {
 		return
 	}
