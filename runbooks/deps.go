@@ -83,6 +83,7 @@ type Deps struct {
 	Server   Server
 	Promoted Promoted
 	Host     Host
+	Apps     Apps
 	Now      func() time.Time
 	// Random gives the random id of a new epoch.
 	Random func() string

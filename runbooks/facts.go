@@ -31,6 +31,7 @@ type Facts struct {
 	// its disk while the server is down; nil when it could not.
 	Unsealed *fence.EndOfWAL
 	Allowed  uint64 // loss.allowed, bytes
+	App      AppFact
 	ValidFor time.Duration
 }
 

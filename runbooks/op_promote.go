@@ -29,6 +29,7 @@ func PromoteSteps(d Deps, o *Operation) map[string]Step {
 		return s.Note("received %s, replayed %s", got, replayed)
 	}}
 	steps[StepFreeze] = d.freezeStep(o)
+	steps[StepStopApp] = d.stopAppStep(o, old)
 	return steps
 }
 
@@ -49,7 +50,8 @@ func (d Deps) outOfRecovery(o *Operation, other string) map[string]Step {
 			}
 			return s.Note("synchronous_standby_names was %q; put it back when a standby streams again", was)
 		}},
-		StepCommit: {Act: func(ctx context.Context, _ *Scribe) error { return d.Promoted.Settled(ctx, false) }},
+		StepCommit:   {Act: func(ctx context.Context, _ *Scribe) error { return d.Promoted.Settled(ctx, false) }},
+		StepStartApp: d.startAppStep(o),
 		StepCheckpoint: {Act: func(ctx context.Context, _ *Scribe) error {
 			return d.Promoted.Settled(ctx, true)
 		}},

@@ -45,7 +45,7 @@ func PlanPromote(f Facts, r Request, id string) Plan {
 	checks = append(checks, check{gate: loss, exit: ExitRefused, rule: "8"})
 	p.Why = promoteWhy(primary, standby)
 	p.Phrase = phrase(primary.Node, p.Fence.Grade)
-	p.Steps = promoteSteps(primary, standby, p.Fence)
+	p.Steps = promoteSteps(f.App, primary, standby, p.Fence)
 	p.settle(checks)
 	if p.Refusal == nil || p.Refusal.Gate == "loss" {
 		p.Next = promoteNext(p, r)
@@ -117,6 +117,7 @@ func promoteNext(p Plan, r Request) string {
 const (
 	StepLock        = "lock"
 	StepIntent      = "intent"
+	StepStopApp     = "stop-app"
 	StepFence       = "fence"
 	StepLoss        = "end-of-wal"
 	StepReplay      = "replay"
@@ -127,15 +128,19 @@ const (
 	StepVerify      = "verify"
 	StepReleaseSync = "release-sync"
 	StepCommit      = "commit"
+	StepStartApp    = "start-app"
 	StepCheckpoint  = "checkpoint"
 	StepClose       = "close"
 )
 
-func promoteSteps(primary, standby NodeFacts, fp FencePlan) []StepLine {
+func promoteSteps(app AppFact, primary, standby NodeFacts, fp FencePlan) []StepLine {
 	a, b := primary.Node, standby.Node
 	lines := []StepLine{
 		{Name: StepLock, Node: "all", Text: "take the operation lock on every node that answers", Limit: 5, IfFails: "released, nothing changed"},
 		{Name: StepIntent, Node: "all", Text: "record the intent durably: no node that holds it starts as primary", Limit: 10, IfFails: "withdrawn, nothing changed"},
+	}
+	lines = append(lines, stopAppLine(app, a)...)
+	lines = append(lines, []StepLine{
 		{Name: StepFence, Node: a, Text: fenceText(a, fp), Limit: 120, IfFails: "no promotion (exit 5; 8 when the outcome is unknown)"},
 		{Name: StepLoss, Node: a, Text: "compare the end of WAL on " + a + " with the accepted loss", Limit: 10, IfFails: "stop (exit 7)"},
 		{Name: StepReplay, Node: b, Text: "replay everything that was received", Limit: 600, IfFails: "stop (exit 7)"},
@@ -144,13 +149,14 @@ func promoteSteps(primary, standby NodeFacts, fp FencePlan) []StepLine {
 		{Name: StepEpoch, Node: b, Text: "record the new epoch durably, on every node that answers", Limit: 10, IfFails: "stop (exit 7)"},
 		{Name: StepPromote, Node: b, Text: "pg_promote", Limit: 60, IfFails: "stop (exit 7)", Final: true},
 		{Name: StepVerify, Node: b, Text: "verify: out of recovery, new timeline, epoch row written", Limit: 30, IfFails: "stop (exit 7)"},
-	}
+	}...)
 	if standby.Status != nil && standby.Status.SynchronousStandbyNames != "" {
 		lines = append(lines, StepLine{Name: StepReleaseSync, Node: b,
 			Text: "release synchronous waiting: no standby is left to wait for", Limit: 30, IfFails: "stop (exit 7)"})
 	}
+	lines = append(lines, StepLine{Name: StepCommit, Node: b, Text: "prove a normal commit", Limit: 30, IfFails: "stop (exit 7)"})
+	lines = append(lines, startAppLine(app, b)...)
 	lines = append(lines,
-		StepLine{Name: StepCommit, Node: b, Text: "prove a normal commit", Limit: 30, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepCheckpoint, Node: b, Text: "checkpoint, so that the old primary can be rewound later", Limit: 300, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepClose, Node: "all", Text: "close the intent everywhere and report", Limit: 10, IfFails: "stop (exit 7)"})
 	return number(lines)

@@ -53,7 +53,7 @@ func PlanRelease(f Facts, r Request, id string) Plan {
 	}
 	p.Why = append(p.Why, proof)
 	p.Warnings = append(p.Warnings, "what "+other.Node+" received and "+r.Node+" did not is not on "+r.Node)
-	p.Steps = releaseSteps(node, other, p.Fence)
+	p.Steps = releaseSteps(f.App, node, other, p.Fence)
 	checks = append(checks, checkIdentity(f, node))
 	var loss []check
 	p.Loss, loss = releaseLoss(f, other, r)
@@ -185,7 +185,7 @@ func otherProof(f Facts, other NodeFacts) (string, bool) {
 	return other.Node + " answers: standby of an epoch not higher, no intent", true
 }
 
-func releaseSteps(node, other NodeFacts, fp FencePlan) []StepLine {
+func releaseSteps(app AppFact, node, other NodeFacts, fp FencePlan) []StepLine {
 	a, b := node.Node, other.Node
 	lines := []StepLine{
 		{Name: StepLock, Node: "all", Text: "take the operation lock on every node that answers", Limit: 5, IfFails: "released, nothing changed"},
@@ -204,7 +204,9 @@ func releaseSteps(node, other NodeFacts, fp FencePlan) []StepLine {
 		StepLine{Name: StepVerify, Node: a, Text: "verify: out of recovery, new timeline, epoch row written", Limit: 30, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepEnable, Node: a, Text: "bind the state to the data directory", Limit: 10, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepReleaseSync, Node: a, Text: "release synchronous waiting until a standby streams again", Limit: 30, IfFails: "stop (exit 7)"},
-		StepLine{Name: StepCommit, Node: a, Text: "prove a normal commit", Limit: 30, IfFails: "stop (exit 7)"},
+		StepLine{Name: StepCommit, Node: a, Text: "prove a normal commit", Limit: 30, IfFails: "stop (exit 7)"})
+	lines = append(lines, startAppLine(app, a)...)
+	lines = append(lines,
 		StepLine{Name: StepCheckpoint, Node: a, Text: "checkpoint", Limit: 300, IfFails: "stop (exit 7)"},
 		StepLine{Name: StepClose, Node: "all", Text: "close the intent everywhere and report", Limit: 10, IfFails: "stop (exit 7)"})
 	return number(lines)
