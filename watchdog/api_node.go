@@ -39,6 +39,9 @@ func (s *Service) nodeAPI(r *control.Router) {
 		}
 		return s.sealSelf(ctx, o), nil
 	})
+	control.Handle(r, control.NodeApp, func(ctx context.Context, by control.Caller, _ string, a control.AppAct) (control.None, error) {
+		return control.None{}, s.appAct(ctx, by.Node, a)
+	})
 	control.Handle(r, control.NodeEndOfWAL, func(_ context.Context, _ control.Caller, _ string, q control.WALQuestion) (fence.EndOfWAL, error) {
 		return s.endOfWAL(q.From)
 	})

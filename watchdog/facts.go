@@ -25,7 +25,8 @@ import (
 func (s *Service) gather(ctx context.Context, about string) runbooks.Facts {
 	s.awaitFirstLook(ctx)
 	f := runbooks.Facts{Cluster: s.cfg.Cluster, Self: s.cfg.Node, At: s.now(), RateBytes: s.rate.perSecond(),
-		Allowed: uint64(s.live.Load().Loss.Allowed), ValidFor: s.live.Load().Plan.ValidFor, Devices: map[string][]runbooks.DeviceFact{}}
+		Allowed: uint64(s.live.Load().Loss.Allowed), ValidFor: s.live.Load().Plan.ValidFor, Devices: map[string][]runbooks.DeviceFact{},
+		App: runbooks.AppFact{Containers: s.cfg.App.Containers, HealthURL: s.cfg.App.HealthURL, Within: runbooks.Seconds(s.cfg.App.HealthyWithin / time.Second)}}
 	own, err := s.store.Read()
 	if err != nil && !errors.Is(err, state.ErrAbsent) {
 		f.Faults = append(f.Faults, err.Error())

@@ -55,6 +55,7 @@ type Service struct {
 	ops      *ops
 	server   *server
 	driver   pgctl.Driver
+	apps     *apps
 	sealer   *sealer
 	others   *others
 	fencer   *fencer
@@ -114,7 +115,7 @@ func (s *Service) assemble(o Options) error {
 		return fmt.Errorf("make state directory: %w", err)
 	}
 	s.board = view.NewBoard(s.cfg.Cluster, s.cfg.Node, s.nodeInfos(), o.Now())
-	for _, part := range []func(Options) error{s.makeServer, s.makeControl, s.makeFencer, s.makeObserver, s.makeGossip, s.makeAlerts, s.makeOps} {
+	for _, part := range []func(Options) error{s.makeServer, s.makeControl, s.makeApps, s.makeFencer, s.makeObserver, s.makeGossip, s.makeAlerts, s.makeOps} {
 		if err := part(o); err != nil {
 			return err
 		}
@@ -154,11 +155,10 @@ func (s *Service) makeServer(o Options) error {
 	s.server = &server{target: s.cfg.ActTarget(), store: s.store}
 	switch s.cfg.Postgres.Driver {
 	case config.DriverSystemd:
-		var p pgctl.Privileged = pgctl.InProcess{}
-		if path := s.cfg.Helper.Path(); path != "" {
-			p = pgctl.HelperClient{Socket: path}
-		}
-		s.driver = pgctl.Systemd{Unit: s.cfg.Postgres.Unit, Privileged: p}
+		s.driver = pgctl.Systemd{Unit: s.cfg.Postgres.Unit, Privileged: s.privileged()}
+	case config.DriverCompose:
+		s.driver = pgctl.Compose{Container: s.cfg.Postgres.Container, DataDir: s.cfg.Postgres.DataDir,
+			Restart: s.cfg.Postgres.ContainerRestart, Privileged: s.privileged()}
 	default:
 		start := s.cfg.Postgres.StartCommand
 		if len(start) == 0 {
@@ -168,6 +168,33 @@ func (s *Service) makeServer(o Options) error {
 	}
 	s.sealer = &sealer{s: s}
 	return nil
+}
+
+// privileged is the one way to what needs root.
+func (s *Service) privileged() pgctl.Privileged {
+	if path := s.cfg.Helper.Path(); path != "" {
+		return pgctl.HelperClient{Socket: path}
+	}
+	return pgctl.InProcess{Engine: s.cfg.Helper.Engine}
+}
+
+// makeApps prepares stopping and starting the application.
+func (s *Service) makeApps(Options) error {
+	s.apps = &apps{self: s.cfg.Node, containers: s.cfg.App.Containers, restart: s.cfg.App.ContainerRestart,
+		privileged: s.privileged(), others: s.others, log: s.log}
+	if s.cfg.App.HealthURL == "" {
+		return nil
+	}
+	probe, err := s.appProbe()
+	if err == nil {
+		s.apps.healthy = probe.Ask
+	}
+	return err
+}
+
+func (s *Service) appProbe() (*observe.AppProbe, error) {
+	a := s.cfg.App
+	return observe.NewAppProbe(observe.AppOptions{URL: a.HealthURL, Status: a.Status, BodyContains: a.BodyContains})
 }
 
 // makeControl opens both control servers and the clients to the other nodes.
@@ -238,7 +265,7 @@ func (s *Service) makeOps(o Options) error {
 	journal := state.OpenJournal(s.cfg.StateDir)
 	s.ops = newOps(journal, s.log, s.now)
 	s.ops.deps = runbooks.Deps{Self: s.cfg.Node, State: s.store, Others: s.others, Fencer: s.fencer, Server: s.server,
-		Promoted: s.server, Host: (*host)(s), Now: s.now, Random: func() string { return randomID(8) },
+		Promoted: s.server, Host: (*host)(s), Apps: s.apps, Now: s.now, Random: func() string { return randomID(8) },
 		Exclusive: s.exclusive, SlotName: s.cfg.SlotFor}
 	s.ops.runner = &runbooks.Runner{Journal: journal, Now: s.now, Notify: s.ops.notify, Failpoint: o.Failpoint, Close: s.ops.deps.Closer()}
 	s.ops.finished, s.ops.recovering = s.settled, s.recovering

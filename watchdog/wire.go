@@ -38,7 +38,7 @@ func (s *Service) makeObserver(o Options) error {
 			Log: s.log.With(zap.String("node", name))})})
 	}
 	if c.App.HealthURL != "" {
-		app, err := observe.NewAppProbe(observe.AppOptions{URL: c.App.HealthURL, Status: c.App.Status, BodyContains: c.App.BodyContains})
+		app, err := s.appProbe()
 		if err != nil {
 			return err
 		}

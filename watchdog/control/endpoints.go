@@ -40,8 +40,15 @@ var (
 	NodeOps      = Endpoint[None, OperationList]{"GET", "/v1/node/operations"}
 	NodeShowOp   = Endpoint[None, Records]{"GET", "/v1/node/operations/{id}/records"}
 	NodeForward  = Endpoint[Forwarded, Answer]{"POST", "/v1/node/forward"}
+	NodeApp      = Endpoint[AppAct, None]{"POST", "/v1/node/app"}
 	NodeEndOfWAL = Endpoint[WALQuestion, fence.EndOfWAL]{"POST", "/v1/node/end-of-wal"}
 )
+
+// AppAct asks a node to stop or start its application for an open operation.
+type AppAct struct {
+	Operation string `json:"operation"`
+	Start     bool   `json:"start"`
+}
 
 // Started answers a command that began (or found) an operation.
 type Started struct {
