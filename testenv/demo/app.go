@@ -20,13 +20,23 @@ const HealthPath = "/api/health"
 type AppOptions struct {
 	Listen string // default 127.0.0.1 and a free port
 	DSN    string // see MultiDSN
+	// Write makes every answer about health rest on a row that was written and
+	// read back, and not only on the database's word that it could be.
+	Write bool
+	// Name is the key of that row, default "app": applications with names of
+	// their own do not wait for each other's row.
+	Name string
 }
+
+// healthLimit bounds one answer about health. It leaves a client that allows
+// two seconds the time to read the reason.
+const healthLimit = 1800 * time.Millisecond
 
 // App is a toy application with one endpoint: health, which is good only when
 // its database answered just now and accepts writes.
 type App struct {
 	listener net.Listener
-	dsn      string
+	options  AppOptions
 
 	mu   sync.Mutex // one request at a time uses the session
 	conn *pgx.Conn
@@ -42,22 +52,27 @@ type Health struct {
 // NewApp listens; the database is asked at the first request.
 func NewApp(ctx context.Context, o AppOptions) (*App, error) {
 	setDefault(&o.Listen, "127.0.0.1:0")
+	setDefault(&o.Name, "app")
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the application: %w", err)
 	}
-	return &App{listener: l, dsn: o.DSN}, nil
+	return &App{listener: l, options: o}, nil
 }
 
 // URL is the application's address, without a path.
 func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
 
-// Run serves until the context ends.
+// Run serves until the context ends, and then takes at most two seconds, a
+// database that hangs included.
 func (a *App) Run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+HealthPath, a.health)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return requests }}
 	over := make(chan error, 1)
 	go func() { over <- server.Serve(a.listener) }()
 	select {
@@ -65,7 +80,8 @@ func (a *App) Run(ctx context.Context) error {
 		return fmt.Errorf("serve the application: %w", err)
 	case <-ctx.Done():
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer time.AfterFunc(time.Second, abandon).Stop()
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthLimit)
 	defer cancel()
 	err := server.Shutdown(limited)
 	if serveErr := <-over; !errors.Is(serveErr, http.ErrServerClosed) {
@@ -78,7 +94,7 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 func (a *App) health(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(r.Context(), healthLimit)
 	defer cancel()
 	h := Health{}
 	node, err := a.ask(ctx)
@@ -106,7 +122,7 @@ func (a *App) ask(ctx context.Context) (string, error) {
 		}
 		a.hangUp()
 	}
-	config, err := pgx.ParseConfig(a.dsn)
+	config, err := pgx.ParseConfig(a.options.DSN)
 	if err != nil {
 		return "", fmt.Errorf("read connection string: %w", err)
 	}
@@ -125,12 +141,18 @@ func (a *App) ask(ctx context.Context) (string, error) {
 func (a *App) query(ctx context.Context) (string, error) {
 	var node string
 	var readOnly bool
-	err := a.conn.QueryRow(ctx, "SELECT current_setting('cluster_name'), current_setting('transaction_read_only')::bool").Scan(&node, &readOnly)
+	err := a.conn.QueryRow(ctx, `SELECT coalesce(nullif(current_setting('cluster_name'), ''), host(inet_server_addr()), 'unnamed'),
+		current_setting('transaction_read_only')::bool`).Scan(&node, &readOnly)
 	if err != nil {
 		return "", fmt.Errorf("query the database: %w", err)
 	}
 	if readOnly {
 		return "", fmt.Errorf("database %s is read-only", node)
+	}
+	if a.options.Write {
+		if err := a.write(ctx); err != nil {
+			return "", fmt.Errorf("write to database %s: %w", node, err)
+		}
 	}
 	return node, nil
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -40,6 +39,14 @@ type LedgerEntry struct {
 type LedgerOptions struct {
 	// Servers of the pair, in any order.
 	Servers []*Server
+	// Names and Connect stand in for Servers where the ledger reaches them over
+	// a network, with a name of its own for each. Connect opens one session;
+	// writable refuses a server that does not accept writes.
+	Names   []string
+	Connect func(ctx context.Context, name string, writable bool) (*pgx.Conn, error)
+	// Waiting is told why no primary could be used yet, and the ledger tries
+	// again until one can; without it the first failure is the end of Run.
+	Waiting func(error)
 	// Clients that follow the primary, default 4. Each keeps its session until
 	// that breaks, so that sessions from before a fault are always there.
 	Clients int
@@ -54,6 +61,15 @@ type LedgerOptions struct {
 	ConnectTimeout time.Duration
 	// File receives one JSON line per entry, without fsync; empty: memory only.
 	File string
+	// FileOnly keeps no entry in memory, for a ledger without an end: whoever
+	// judges reads the file.
+	FileOnly bool
+	// Elapsed is, for a ledger that goes on with the file of an ended process,
+	// the time since that one began; zero begins the file anew.
+	Elapsed time.Duration
+	// FirstClient numbers the clients, default 1. Who goes on takes numbers that
+	// no earlier client had, whose last rows may be there without an entry.
+	FirstClient int
 }
 
 // Ledger writes rows and remembers which of them were acknowledged, when, and
@@ -75,13 +91,14 @@ const ledgerTable = `CREATE TABLE IF NOT EXISTS ledger (
 
 // NewLedger prepares a ledger; nothing is connected before Run.
 func NewLedger(o LedgerOptions) (*Ledger, error) {
-	if len(o.Servers) == 0 {
+	if len(o.Servers) == 0 && (len(o.Names) == 0 || o.Connect == nil) {
 		return nil, errors.New("ledger without servers")
 	}
 	setDefault(&o.Clients, 4)
 	setDefault(&o.Every, 10*time.Millisecond)
 	setDefault(&o.Timeout, 2*time.Second)
 	setDefault(&o.ConnectTimeout, 500*time.Millisecond)
+	setDefault(&o.FirstClient, 1)
 	return &Ledger{options: o, start: time.Now()}, nil
 }
 
@@ -96,37 +113,66 @@ func setDefault[T comparable](field *T, value T) {
 // only when it could not begin, or could not write its file.
 func (l *Ledger) Run(ctx context.Context) (err error) {
 	if l.options.File != "" {
-		file, err := os.OpenFile(l.options.File, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		file, err := openLedger(l.options.File, l.options.Elapsed > 0)
 		if err != nil {
 			return fmt.Errorf("open ledger file: %w", err)
 		}
 		l.out = bufio.NewWriter(file)
 		defer func() { err = errors.Join(err, l.flush(), file.Close()) }()
 	}
-	if err := l.createTable(ctx); err != nil {
+	if err := l.begin(ctx); err != nil {
 		return err
 	}
 	var clients sync.WaitGroup
-	for n := range l.options.Clients {
-		c := &client{ledger: l, id: n + 1, servers: l.options.Servers, roams: true}
+	id := l.options.FirstClient
+	add := func(d dial) {
+		c := &client{ledger: l, id: id, dial: d}
 		clients.Go(func() { c.run(ctx) })
+		id++
+	}
+	for range l.options.Clients {
+		add(l.options.roaming(l.options.ConnectTimeout))
 	}
 	if l.options.Pinned {
-		for n, s := range l.options.Servers {
-			c := &client{ledger: l, id: l.options.Clients + n + 1, servers: []*Server{s}}
-			clients.Go(func() { c.run(ctx) })
+		for _, d := range l.options.pinned() {
+			add(d)
 		}
 	}
 	clients.Wait()
 	return nil
 }
 
+// begin makes the table.
+func (l *Ledger) begin(ctx context.Context) error {
+	for {
+		err := l.createTable(ctx)
+		if err == nil || l.options.Waiting == nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil // asked to end before a primary was there
+		}
+		l.options.Waiting(err)
+		pause(ctx, 500*time.Millisecond)
+	}
+}
+
 func (l *Ledger) createTable(ctx context.Context) error {
-	conn, err := connectAny(ctx, l.options.Servers, true, 5*time.Second)
+	conn, _, err := l.options.roaming(5 * time.Second)(ctx)
 	if err != nil {
 		return fmt.Errorf("connect ledger: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	// Asked first, because IF NOT EXISTS wants the right to create all the same.
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('ledger') IS NOT NULL").Scan(&there); err != nil {
+		return fmt.Errorf("look for ledger table: %w", err)
+	}
+	if there {
+		return nil
+	}
 	if _, err := conn.Exec(ctx, ledgerTable); err != nil {
 		return fmt.Errorf("create ledger table: %w", err)
 	}
@@ -134,12 +180,14 @@ func (l *Ledger) createTable(ctx context.Context) error {
 }
 
 // now is the time since the ledger began, on the monotonic clock.
-func (l *Ledger) now() time.Duration { return time.Since(l.start) }
+func (l *Ledger) now() time.Duration { return l.options.Elapsed + time.Since(l.start) }
 
 func (l *Ledger) add(e LedgerEntry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries = append(l.entries, e)
+	if !l.options.FileOnly {
+		l.entries = append(l.entries, e)
+	}
 	if e.Result == ResultAcked {
 		l.acked++
 	}
@@ -175,53 +223,3 @@ func (l *Ledger) Entries() []LedgerEntry {
 
 // Report sums up what was written until now.
 func (l *Ledger) Report() LedgerReport { return Summarize(l.Entries(), l.now()) }
-
-// Compare reads the ledger table of one server and adds to the report which
-// acknowledged rows are missing there.
-func (l *Ledger) Compare(ctx context.Context, s *Server) (LedgerReport, error) {
-	return CompareLedger(ctx, l.Entries(), l.now(), s)
-}
-
-// CompareLedger is Compare for entries that another process wrote.
-func CompareLedger(ctx context.Context, entries []LedgerEntry, until time.Duration, s *Server) (LedgerReport, error) {
-	conn, err := s.Connect(ctx, "postgres")
-	if err != nil {
-		return LedgerReport{}, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	rows, err := conn.Query(ctx, "SELECT client, seq FROM ledger")
-	if err != nil {
-		return LedgerReport{}, fmt.Errorf("read ledger of %s: %w", s.Name, err)
-	}
-	present := map[LedgerRow]bool{}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[LedgerRow])
-	if err != nil {
-		return LedgerReport{}, fmt.Errorf("read ledger of %s: %w", s.Name, err)
-	}
-	for _, row := range list {
-		present[row] = true
-	}
-	r := Summarize(entries, until)
-	r.compare(entries, present)
-	return r, nil
-}
-
-// ReadLedger reads the entries that a ledger of another process wrote to its
-// file; a half-written last line is left out.
-func ReadLedger(file string) ([]LedgerEntry, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("open ledger file: %w", err)
-	}
-	defer f.Close()
-	var entries []LedgerEntry
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		var e LedgerEntry
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			break
-		}
-		entries = append(entries, e)
-	}
-	return entries, lines.Err()
-}

@@ -3,8 +3,6 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,20 +11,19 @@ import (
 
 // client is one writer of the ledger with at most one session.
 type client struct {
-	ledger  *Ledger
-	id      int
-	servers []*Server
-	roams   bool // goes to whichever server is the primary
-	conn    *pgx.Conn
-	node    string // of the session
-	seq     int64
+	ledger *Ledger
+	id     int
+	dial   dial
+	conn   *pgx.Conn
+	node   string // of the session
+	seq    int64
 }
 
 func (c *client) run(ctx context.Context) {
 	defer c.hangUp()
 	for ctx.Err() == nil {
 		if c.conn == nil {
-			c.dial(ctx)
+			c.call(ctx)
 		}
 		if c.conn != nil {
 			c.insert(ctx)
@@ -35,14 +32,17 @@ func (c *client) run(ctx context.Context) {
 	}
 }
 
-func (c *client) dial(ctx context.Context) {
-	conn, err := connectAny(ctx, c.servers, c.roams, c.ledger.options.ConnectTimeout)
+func (c *client) call(ctx context.Context) {
+	conn, node, err := c.dial(ctx)
 	if err != nil {
 		return // nothing was sent, so there is nothing to record
 	}
+	c.conn, c.node = conn, node
+	if c.node != "" {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.ledger.options.Timeout)
 	defer cancel()
-	c.conn = conn
 	if err := conn.QueryRow(ctx, "SELECT current_setting('cluster_name')").Scan(&c.node); err != nil {
 		c.hangUp()
 	}
@@ -88,33 +88,6 @@ func (c *client) hangUp() {
 	defer cancel()
 	_ = c.conn.Close(ctx) // the session is given up either way
 	c.conn = nil
-}
-
-// connectAny opens a session at the first server that answers, and, when
-// writable, that is not in recovery. The timeout is per server.
-func connectAny(ctx context.Context, servers []*Server, writable bool, timeout time.Duration) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(MultiDSN("postgres", writable, servers...))
-	if err != nil {
-		return nil, fmt.Errorf("read connection string: %w", err)
-	}
-	config.ConnectTimeout = timeout
-	return pgx.ConnectConfig(ctx, config)
-}
-
-// MultiDSN is a connection string over several servers. With writable, a
-// client looks for the one that accepts writes, as an application would.
-func MultiDSN(database string, writable bool, servers ...*Server) string {
-	var hosts, ports []string
-	for _, s := range servers {
-		hosts = append(hosts, "127.0.0.1")
-		ports = append(ports, fmt.Sprint(s.Port))
-	}
-	dsn := fmt.Sprintf("host=%s port=%s user=postgres dbname=%s sslmode=disable connect_timeout=2",
-		strings.Join(hosts, ","), strings.Join(ports, ","), database)
-	if writable {
-		dsn += " target_session_attrs=read-write"
-	}
-	return dsn
 }
 
 // pause waits, or less when the context ends.

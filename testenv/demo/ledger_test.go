@@ -2,11 +2,15 @@ package demo_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/gestionale-fullstack/watchdog/testenv"
 	"github.com/gestionale-fullstack/watchdog/testenv/demo"
@@ -116,5 +120,71 @@ func TestReadLedger_GivesWhatTheOtherProcessSaw(t *testing.T) {
 	}
 	if !slices.Equal(read, l.Entries()) {
 		t.Errorf("%d entries in the file, %d in memory, and not the same", len(read), len(l.Entries()))
+	}
+}
+
+// TestLedger_GoesOnAfterItsProcess_NothingJudgedWrongly: a writer that was
+// killed left half a line, and its last row without an entry.
+func TestLedger_GoesOnAfterItsProcess_NothingJudgedWrongly(t *testing.T) {
+	p := testenv.SharedPair(t)
+	if err := p.Servers[0].Exec(t.Context(), "DROP TABLE IF EXISTS ledger"); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ledger")
+	waited := make(chan error, 1)
+	o := demo.LedgerOptions{Clients: 2, File: file, Names: []string{"none", "db2", "db1"},
+		Connect: func(ctx context.Context, name string, writable bool) (*pgx.Conn, error) {
+			s := p.Server(name)
+			if s == nil || len(waited) == 0 {
+				return nil, errors.New("nobody there")
+			}
+			return pgx.Connect(ctx, demo.MultiDSN("postgres", writable, s))
+		},
+		Waiting: func(err error) {
+			select {
+			case waited <- err:
+			default:
+			}
+		}}
+	write := func(o demo.LedgerOptions) {
+		l, err := demo.NewLedger(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() { over <- l.Run(ctx) }()
+		testenv.Wait(t, 30*time.Second, "acknowledged rows", func() (bool, string) { return l.Acked() >= 20, fmt.Sprint(l.Acked()) })
+		cancel()
+		if err := <-over; err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(o)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"client":1,"se`); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Servers[0].Exec(t.Context(), "INSERT INTO ledger (client, seq) VALUES (1, 1000000)"); err != nil {
+		t.Fatal(err)
+	}
+	o.Elapsed, o.FirstClient, o.FileOnly = time.Hour, 101, true
+	write(o)
+	entries, err := demo.ReadLedger(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := entries[len(entries)-1]; last.Client < 101 || last.Begin < time.Hour || last.Node != "db1" {
+		t.Errorf("last entry %+v, want one of the second run on db1", last)
+	}
+	r, err := demo.CompareLedger(t.Context(), entries, 2*time.Hour, p.Servers[0])
+	if err != nil || r.Acked < 40 || len(r.Lost)+len(r.Phantom) > 0 || r.Overlaps > 0 {
+		t.Errorf("%v, report %+v; want nothing lost", err, r)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+	"github.com/google/renameio/v2"
 )
 
 // MailOptions say what kind of mail server the sink is.
@@ -21,6 +22,16 @@ type MailOptions struct {
 	Dir string
 	// Listen defaults to a free port of 127.0.0.1.
 	Listen string
+	// Names are what the certificate is made out to, default localhost and
+	// 127.0.0.1; the sink introduces itself by the first.
+	Names []string
+	// KeyFile keeps key and certificate, for its owner only, so that clients
+	// which trust the certificate go on doing so when the sink starts again;
+	// empty: a new one each time.
+	KeyFile string
+	// CAFile gets the certificate for clients to trust, in one step and before
+	// the sink listens; empty: see CertPEM.
+	CAFile string
 	// User and Password are asked for when set, over TLS only, as providers of
 	// mail do on port 587.
 	User, Password string
@@ -46,9 +57,17 @@ func NewMailSink(ctx context.Context, o MailOptions) (*MailSink, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, certPEM, err := selfSigned()
+	if len(o.Names) == 0 {
+		o.Names = []string{"localhost", "127.0.0.1"}
+	}
+	cert, certPEM, err := keptCertificate(o.KeyFile, o.Names)
 	if err != nil {
 		return nil, err
+	}
+	if o.CAFile != "" {
+		if err := renameio.WriteFile(o.CAFile, certPEM, 0o644); err != nil {
+			return nil, fmt.Errorf("write certificate of the mail sink: %w", err)
+		}
 	}
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", o.Listen)
@@ -59,7 +78,7 @@ func NewMailSink(ctx context.Context, o MailOptions) (*MailSink, error) {
 	s.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
 		return &mailSession{sink: s}, nil
 	}))
-	s.server.Domain = "localhost"
+	s.server.Domain = o.Names[0]
 	s.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	s.server.ReadTimeout, s.server.WriteTimeout = time.Minute, time.Minute
 	s.server.MaxMessageBytes = 1 << 20
@@ -89,6 +108,8 @@ func (s *MailSink) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err := s.server.Close()
+	// The server does not know the listener when it is closed before Serve began.
+	_ = s.listener.Close()
 	if serveErr := <-over; serveErr != nil && !errors.Is(serveErr, smtp.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
 	}

@@ -1,11 +1,14 @@
 package demo_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,7 +22,9 @@ import (
 // startSink runs a sink that ends with the test.
 func startSink(t *testing.T, o demo.MailOptions) *demo.MailSink {
 	t.Helper()
-	o.Dir = t.TempDir()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
 	s, err := demo.NewMailSink(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +88,9 @@ func TestMailSink_EncryptedAndAuthenticated_KeepsTheMessage(t *testing.T) {
 				m.Subject != "db1: no primary – look at once" || !strings.Contains(m.Body, "No node accepts writes.") {
 				t.Errorf("message kept as %+v", m)
 			}
+			if text, err := m.Text(); err != nil || text != "No node accepts writes.\n" {
+				t.Errorf("text %q, %v", text, err)
+			}
 		})
 	}
 }
@@ -115,5 +123,63 @@ func TestMailSink_RefusedRecipient_TheOthersGetTheirs(t *testing.T) {
 	}
 	if got, err := demo.ReadMail(s.Dir()); err != nil || len(got) != 1 {
 		t.Errorf("%d messages, %v; want one", len(got), err)
+	}
+}
+
+// TestMailSink_StartsAgain_TheOldCAStillTrusted: the services read the
+// certificate once, and the mail server may be restarted under them.
+func TestMailSink_StartsAgain_TheOldCAStillTrusted(t *testing.T) {
+	dir := t.TempDir()
+	o := demo.MailOptions{Dir: dir, Names: []string{"mail", "localhost", "127.0.0.1"},
+		CAFile: filepath.Join(dir, "ca.pem"), KeyFile: filepath.Join(dir, "key.pem")}
+	first := startSink(t, o)
+	ca, err := os.ReadFile(o.CAFile)
+	if err != nil || !bytes.Equal(ca, first.CertPEM()) {
+		t.Fatalf("CA file: %v, or not the certificate", err)
+	}
+	again := startSink(t, o)
+	if !bytes.Equal(again.CertPEM(), ca) {
+		t.Error("another certificate after the second start")
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	err = send(t, again, "ops@example.org", mail.WithTLSConfig(&tls.Config{RootCAs: roots, ServerName: "mail", MinVersion: tls.VersionTLS12}))
+	if err != nil {
+		t.Errorf("send to the name mail: %v", err)
+	}
+	o.Names = []string{"post"}
+	if moved := startSink(t, o); bytes.Equal(moved.CertPEM(), ca) {
+		t.Error("the kept certificate is used for a name that is not in it")
+	}
+	if info, err := os.Stat(o.KeyFile); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("key file: %v, %v; want mode 0600", info, err)
+	}
+}
+
+func TestMessage_Text_UndoesWhatMailersDo(t *testing.T) {
+	tests := []struct{ name, kind, encoding, body, want string }{
+		{"nothing said", "", "", "hello\r\n", "hello\n"},
+		{"quoted-printable", "text/plain; charset=UTF-8", "quoted-printable", "caf=C3=A9 =\r\nnoir", "café noir"},
+		{"base64 over two lines", "text/plain", "base64", "Y2Fm\r\nw6k=\r\n", "café"},
+		{"alternatives", "multipart/alternative; boundary=b", "",
+			"--b\r\nContent-Type: text/html\r\n\r\n<p>\r\n--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\na=3Db\r\n--b--\r\n", "a=b"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := demo.Message{Body: tt.body, Header: map[string][]string{}}
+			if tt.kind != "" {
+				m.Header["Content-Type"] = []string{tt.kind}
+			}
+			if tt.encoding != "" {
+				m.Header["Content-Transfer-Encoding"] = []string{tt.encoding}
+			}
+			if got, err := m.Text(); err != nil || got != tt.want {
+				t.Errorf("got %q, %v; want %q", got, err, tt.want)
+			}
+		})
+	}
+	html := demo.Message{Body: "<p>", Header: map[string][]string{"Content-Type": {"text/html"}}}
+	if got, err := html.Text(); err == nil {
+		t.Errorf("text %q of a message that has none", got)
 	}
 }

@@ -2,19 +2,10 @@ package demo
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"mime"
-	"net"
 	"net/mail"
 	"os"
 	"path/filepath"
@@ -31,7 +22,7 @@ type Message struct {
 	To      []string
 	Subject string
 	Header  mail.Header
-	Body    string // as sent: transfer encoding not undone
+	Body    string // as sent: transfer encoding not undone, see Text
 	At      time.Time
 }
 
@@ -122,25 +113,4 @@ func readMessage(file string) (Message, error) {
 		File: file, From: strings.Trim(parsed.Header.Get("Return-Path"), "<>"), To: parsed.Header["Delivered-To"],
 		Subject: subject, Header: parsed.Header, Body: string(body), At: info.ModTime(),
 	}, nil
-}
-
-// selfSigned makes a certificate for localhost that lasts a month.
-func selfSigned() (tls.Certificate, []byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, nil, fmt.Errorf("make key of the mail sink: %w", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"},
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return tls.Certificate{}, nil, fmt.Errorf("make certificate of the mail sink: %w", err)
-	}
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, certPEM, nil
 }
