@@ -12,7 +12,7 @@ DESTDIR          ?=
 VCS := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo true || echo false)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test fmt vet lint unit fuzz bench soak install deps clean
+.PHONY: lab lab-down test-lab build demo test fmt vet lint unit fuzz bench soak install deps clean
 
 build:
 	@.ci/install-deps build
@@ -69,6 +69,21 @@ soak:
 bench:
 	@.ci/install-deps demo
 	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./testenv/bench -rounds $(BENCHROUNDS)
+
+# The compose lab: docker-compose.test.yml on this machine's engine.
+lab:
+	@.ci/install-deps lab
+	@go run -buildvcs=false ./testenv/lab/labctl up
+
+lab-down:
+	@go run -buildvcs=false ./testenv/lab/labctl down
+
+# PostgreSQL 15: everything. 17: the story, once. Skipped in one clear line where
+# no engine answers.
+test-lab:
+	@.ci/install-deps lab
+	WATCHDOG_LAB=1 LAB_PG=15 go test -count=1 -timeout 20m -v ./testenv/lab
+	WATCHDOG_LAB=1 LAB_PG=17 go test -count=1 -timeout 20m -v -run HostDies ./testenv/lab
 
 install: build
 	@.ci/install-deps install
