@@ -46,9 +46,9 @@ func Defaults() *Config {
 			SocketDir: "/var/run/postgresql", Port: defaultPgPort, Database: "postgres",
 			SSLMode: "prefer", Driver: DriverSystemd, SlotPrefix: "watchdog_",
 			ContainerRestart: defaultContainerRestart,
-			Monitor:     Login{User: "watchdog_mon"},
-			Act:         Login{User: "watchdog_act"},
-			Replication: Login{User: "watchdog_repl"},
+			Monitor:          Login{User: "watchdog_mon"},
+			Act:              Login{User: "watchdog_act"},
+			Replication:      Login{User: "watchdog_repl"},
 		},
 		Probes: Probes{
 			Position: 500 * time.Millisecond, PositionDeadline: 500 * time.Millisecond,
@@ -62,7 +62,7 @@ func Defaults() *Config {
 			Probe: 500 * time.Millisecond, ProbeTimeout: 250 * time.Millisecond, Suspicion: 4,
 			Report: 500 * time.Millisecond, Rejoin: 2 * time.Second,
 		},
-		App:      App{Period: 5 * time.Second, Timeout: 2 * time.Second, Status: 200,
+		App: App{Period: 5 * time.Second, Timeout: 2 * time.Second, Status: 200,
 			ContainerRestart: defaultContainerRestart, HealthyWithin: time.Minute},
 		Hold:     map[string]time.Duration{},
 		HoldDown: 2 * time.Minute,
@@ -73,7 +73,7 @@ func Defaults() *Config {
 		Gate:   Gate{PeerWait: time.Minute},
 		Plan:   Plan{ValidFor: 5 * time.Minute},
 		Helper: Helper{Engine: DefaultEngineSocket},
-		Log:  Log{Level: "info", Format: "auto"},
+		Log:    Log{Level: "info", Format: "auto"},
 	}
 }
 
