@@ -359,3 +359,25 @@ func TestPlanPromoteRule2_StatementAboutAnotherNode_RefusedWhateverCouldFence(t 
 		}
 	}
 }
+
+// Others saw the own server as primary seconds ago, before it was started anew
+// read-only: its own answer of now is newer. Anybody else's server is believed to
+// be what it was seen as last.
+func TestOtherPrimaries_OwnServerRestartedReadOnly_OwnAnswerOfNowCounts(t *testing.T) {
+	stale := Seen{Observer: "wit", Verdict: replication.VerdictHealthy, Role: replication.RolePrimary, Position: 2000, Answered: 3 * time.Second}
+	for name, c := range map[string]struct {
+		change func(f *Facts)
+		ok     bool
+	}{
+		"asked just now":         {func(*Facts) {}, true},
+		"asked a moment ago":     {func(f *Facts) { f.Nodes[1].StatusAge = time.Second }, false},
+		"not asked":              {func(f *Facts) { f.Nodes[1].Status = nil }, false},
+		"says that it is":        {func(f *Facts) { f.Nodes[1].RunningAsPrimary = true }, false},
+		"answers as primary now": {func(f *Facts) { f.Nodes[1].Status.InRecovery = false }, false},
+	} {
+		f := pairFacts(func(f *Facts) { f.Nodes[1].Seen = append(f.Nodes[1].Seen, stale) }, c.change)
+		if got := checkOtherPrimaries(f, "db1"); got.gate.OK != c.ok {
+			t.Errorf("%s: %+v", name, got.gate)
+		}
+	}
+}

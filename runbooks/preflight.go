@@ -196,7 +196,7 @@ func checkFurther(f Facts, primary, standby NodeFacts) check {
 // fences runs as primary of this system identifier.
 func checkOtherPrimaries(f Facts, except ...string) check {
 	for _, n := range f.Nodes {
-		if contains(except, n.Node) {
+		if contains(except, n.Node) || recoversNow(f, n) {
 			continue
 		}
 		last, seen := n.Last()
@@ -205,6 +205,12 @@ func checkOtherPrimaries(f Facts, except ...string) check {
 		}
 	}
 	return ok("other-primary", "no other primary answers")
+}
+
+// recoversNow says that the own server was asked just now and is in recovery:
+// then what others saw of it seconds ago, before it was started anew, is past.
+func recoversNow(f Facts, n NodeFacts) bool {
+	return n.Node == f.Self && !n.RunningAsPrimary && n.Status != nil && n.Status.InRecovery && n.StatusAge == 0
 }
 
 func contains(list []string, s string) bool {
