@@ -70,14 +70,15 @@ type sealing struct {
 //
 // What was set stays set when a later act fails. A sealed node that is sealed
 // again is only read back; one that runs in recovery under its marker is left
-// running. Whatever cannot be read makes the result unknown, except for the end
+// running, unless its manager starts it by itself again (a container that was made
+// anew), which only a stop switches off. Whatever cannot be read makes the result unknown, except for the end
 // of WAL, which is no part of the proof and then is missing in the outcome.
 func (s *Sealer) Seal(ctx context.Context, o fence.Order) fence.Outcome {
 	r := &sealing{Sealer: s, order: o, out: fence.Outcome{Node: s.Node, Device: s.Name()}}
 	if err := r.admit(ctx); err != nil {
 		return r.end(fence.ResultNotDone, err)
 	}
-	held, err := r.heldInRecovery()
+	held, err := r.heldInRecovery(ctx)
 	if err != nil {
 		return r.end(fence.ResultNotDone, err)
 	}

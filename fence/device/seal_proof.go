@@ -113,8 +113,9 @@ func (r *sealing) files() (pgdata.Control, error) {
 
 // heldInRecovery is true when a marker is set already and the server runs in
 // recovery under it: then there is nothing to stop. Anything that cannot be
-// told counts as "not held", and the server is stopped.
-func (r *sealing) heldInRecovery() (bool, error) {
+// told counts as "not held", and the server is stopped; so does a manager that
+// would start it by itself, for that is what its stop ends.
+func (r *sealing) heldInRecovery(ctx context.Context) (bool, error) {
 	m, err := r.Markers.Marker()
 	if err != nil {
 		return false, fmt.Errorf("read the marker: %w; nothing was changed", err)
@@ -128,7 +129,11 @@ func (r *sealing) heldInRecovery() (bool, error) {
 	}
 	held, err := pgdata.Holders(r.DataDir)
 	servers := pgdata.Servers(held)
-	return err == nil && len(servers) > 0 && inRecovery(servers, c) == nil, nil
+	if err != nil || len(servers) == 0 || inRecovery(servers, c) != nil {
+		return false, nil
+	}
+	st, err := r.Driver.Status(ctx)
+	return err != nil || !st.RestartsByItself, nil
 }
 
 // inRecovery demands that the control file says so and that every server process

@@ -155,6 +155,30 @@ func TestSeal_RunningPrimaryWithOpenSession_CannotWriteNowOrAfterRestart(t *test
 	if state, _, err := r.Status(t.Context(), s.Name); state != fence.PowerOff || err != nil {
 		t.Errorf("status: %s, %v", state, err)
 	}
+
+	// Somebody made its container anew, with the policy of the compose file.
+	r.Driver = &revived{Driver: r.Driver}
+	mustSeal(t, r, s)
+	if s.Running() {
+		t.Error("a sealed server whose manager starts it by itself was left running")
+	}
+}
+
+// revived is a manager whose restart policy only a stop switches off.
+type revived struct {
+	pgctl.Driver
+	stopped bool
+}
+
+func (r *revived) Stop(ctx context.Context, m pgctl.Mode) error {
+	r.stopped = true
+	return r.Driver.Stop(ctx, m)
+}
+
+func (r *revived) Status(ctx context.Context) (pgctl.Status, error) {
+	st, err := r.Driver.Status(ctx)
+	st.Restart, st.RestartsByItself = "restart policy", !r.stopped
+	return st, err
 }
 
 func TestSeal_PostmasterStoppedBySignal_Ended(t *testing.T) {
