@@ -36,7 +36,7 @@ host replication watchdog_repl samenet scram-sha-256
 host all all samenet scram-sha-256
 `
 
-// host gives the services of a node's host.
+// hosts are the services of the two machines that hold data.
 var hosts = map[string]struct{ server, service, app string }{
 	"db1": {"db1", "wd1", "app1"}, "db2": {"db2", "wd2", "app2"},
 }
