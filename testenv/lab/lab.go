@@ -121,7 +121,9 @@ func (l *Lab) run(ctx context.Context, stdin io.Reader, argv ...string) (string,
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "LAB_PG="+l.o.Postgres, "LAB_LAN="+l.o.Subnet, "LAB_PORT="+l.o.Port,
 		"LAB_UID="+l.uid, "COMPOSE_PROJECT_NAME="+Project, "COMPOSE_IGNORE_ORPHANS=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 5 * time.Second
+	// A build that is interrupted cleans up behind itself, given the time.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 15 * time.Second
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

@@ -132,6 +132,12 @@ func (b *bench) lyingSwitch() {
 	b.abortOpen()
 	b.lie("db1", false)
 	b.must(b.docker(b.ctx, "unpause", db1))
+	// A primary that died before anybody had looked at its replication again could
+	// not prove that nothing is lost.
+	testenv.Wait(b.t, 60*time.Second, "db1 to be healthy, and its standby synchronous", func() (bool, string) {
+		p := b.plan("wd2", "promote")
+		return p.Refusal != nil && p.Refusal.Gate == "primary" && p.Loss.AtMostBytes != nil, fmt.Sprintf("refused %+v, loss %+v", p.Refusal, p.Loss)
+	})
 }
 
 // abortOpen aborts what a refused promotion left open, if anything.
