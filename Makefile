@@ -60,12 +60,12 @@ fuzz:
 		done; \
 	done
 
-# Speed and cost beside their targets, from one run; measured, never asserted.
 # Every crash point of every step of a promotion, resumed and aborted.
 soak:
 	@.ci/install-deps test
 	WATCHDOG_SOAK=1 go test -race -count=1 -timeout 30m -run ServiceDies ./testenv/story
 
+# Speed and cost beside their targets, from one run; measured, never asserted.
 bench:
 	@.ci/install-deps demo
 	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./testenv/bench -rounds $(BENCHROUNDS)
