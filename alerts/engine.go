@@ -28,6 +28,7 @@ type Engine struct {
 	channels   map[string]*channel
 	peer       PeerView
 	peerClaims map[string]time.Time // since when each has been standing
+	lastAlive  map[string]time.Time // by node
 	start      time.Time            // of the first round; zero before it
 	storeErr   error                // as last logged
 	overflow   bool                 // too many conditions, as last logged
@@ -45,7 +46,7 @@ func NewEngine(o Options) (*Engine, error) {
 		opt: o, store: store{o.DB}, log: o.Log, keyFrom: o.Identity,
 		compose:  composer{o.Catalogue, o.Cluster, o.Location, o.Details},
 		dirty:    changes{map[string]*Incident{}, map[string]*entry{}},
-		channels: map[string]*channel{},
+		channels: map[string]*channel{}, lastAlive: map[string]time.Time{},
 	}
 	for _, r := range o.Routes {
 		e.channels[r.Sink.Name()] = &channel{route: r, wake: make(chan struct{}, 1)}
@@ -111,6 +112,9 @@ func (e *Engine) beginRound(now time.Time, peer PeerView) {
 		peer.Self = e.opt.Node
 	}
 	e.peer = peer
+	for _, name := range peer.Alive {
+		e.lastAlive[name] = now
+	}
 	if !e.start.IsZero() {
 		return
 	}

@@ -77,6 +77,9 @@ type Incident struct {
 	// Told is the newest stage each recipient was told, by us or by a peer.
 	Told map[string]stage `json:"told,omitempty"`
 
+	// lapse is the last time that the condition was gone in this opening.
+	lapse lapse
+
 	seen  bool  // observed by this run of the service
 	heard stage // newest that a peer told while the condition was there
 }

@@ -38,8 +38,9 @@ func advancePresent(in Incident, by cause, r rules, now time.Time) Incident {
 	case StateNone, StateResolved:
 		in.State, in.FirstSeen, in.HoldFrom = StatePending, now, now
 		in.FiredAt, in.GoneSince, in.ResolvedAt = time.Time{}, time.Time{}, time.Time{}
-		in.Root, in.RootFired, in.CauseGone, in.heard = "", false, time.Time{}, 0
+		in.Root, in.RootFired, in.CauseGone, in.heard, in.lapse = "", false, time.Time{}, 0, lapse{}
 	case StateResolving:
+		in.lapse = lapse{from: in.GoneSince, to: now}
 		in.State, in.GoneSince = StateFiring, time.Time{}
 	}
 	if !in.State.waiting() {

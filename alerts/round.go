@@ -74,6 +74,10 @@ func (e *Engine) advanceAll(r *round, marks peerMarks) []Transition {
 			e.dirty.incidents[id] = in
 			out = append(out, Transition{Incident: in.clone(), From: was.State, To: in.State, At: r.now})
 		}
+		if in.State == StateFiring && was.State.Open() && e.endMayBeTold(in, r.now) {
+			e.reopen(in, marks)
+			e.dirty.incidents[id], was.State = in, StateResolved
+		}
 		e.tell(id, in, was.State, r)
 		if in.State == StateNone {
 			e.dropUntold(id, in)
