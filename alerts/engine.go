@@ -107,6 +107,19 @@ func (e *Engine) Observe(now time.Time, conditions []Condition, peer PeerView) (
 	return transitions, err
 }
 
+// Idle says whether nothing is under way: no incident is open, held or held
+// down, and no message waits. Rounds may then come more rarely.
+func (e *Engine) Idle() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, in := range e.incidents {
+		if in.State != StateNone && in.State != StateResolved {
+			return false
+		}
+	}
+	return len(e.spool) == 0
+}
+
 func (e *Engine) beginRound(now time.Time, peer PeerView) {
 	if peer.Self == "" {
 		peer.Self = e.opt.Node

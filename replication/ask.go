@@ -50,8 +50,9 @@ func (l *link) ask(ctx context.Context, sqls ...string) ([]answer, error) {
 // may be called again to go on waiting (rows read so far are lost).
 func (l *link) finish(ctx context.Context) (answer, error) {
 	var a answer
+	defer l.bounded(ctx)()
 	for {
-		msg, err := l.pg.ReceiveMessage(ctx)
+		msg, err := l.next(ctx)
 		if err != nil {
 			return a, fmt.Errorf("read answer: %w", err)
 		}
@@ -128,8 +129,9 @@ func (a answer) one(n int) ([]text, error) {
 // killed server is known in milliseconds. Notices and changed parameters are
 // no news.
 func (l *link) idle(ctx context.Context) error {
+	defer l.bounded(ctx)()
 	for {
-		msg, err := l.pg.ReceiveMessage(ctx)
+		msg, err := l.next(ctx)
 		if err != nil {
 			if ctx.Err() != nil && (pgconn.Timeout(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 				return nil

@@ -63,7 +63,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 // turn is one period on the kept connection: listen, then probe. Anything but
 // a good answer drops the connection and is confirmed by a fresh one at once.
 func (w *Watcher) turn(ctx context.Context) {
-	if err := w.listen(ctx, w.o.Period); err != nil {
+	if err := w.listen(ctx, UntilBeat(time.Now(), w.o.Period)); err != nil {
 		w.suspect(ctx, err)
 		return
 	}

@@ -21,10 +21,11 @@ const choreEvery = 2 * time.Second
 // obeyed, and copies of operations that have ended are closed. Everything rests
 // on direct answers over the control API.
 func (s *Service) chores(ctx context.Context) error {
-	t := time.NewTicker(choreEvery)
+	t := time.NewTimer(choreEvery)
 	defer t.Stop()
 	for {
 		s.chore(ctx)
+		t.Reset(replication.UntilBeat(time.Now(), choreEvery))
 		select {
 		case <-ctx.Done():
 			return nil

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gestionale-fullstack/watchdog/alerts"
+	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/watchdog/gossip"
 	"github.com/gestionale-fullstack/watchdog/watchdog/state"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
@@ -65,14 +66,26 @@ func (s *Service) Run(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// loop publishes, judges and alerts: every report period, and at once when a
-// probe or a peer says that something changed.
+// calmRounds is how many report periods pass between two rounds while nothing
+// happens.
+const calmRounds = 2
+
+// roundEvery is the longest time between two rounds.
+func (s *Service) roundEvery() time.Duration { return calmRounds * s.cfg.Gossip.Report }
+
+// loop publishes, judges and alerts: every report period, more slowly while
+// nothing happens, and at once when a probe or a peer says that something
+// changed.
 func (s *Service) loop(ctx context.Context) {
-	t := time.NewTicker(s.cfg.Gossip.Report)
+	t := time.NewTimer(s.cfg.Gossip.Report)
 	defer t.Stop()
 	ready := false
 	for {
-		s.round()
+		period := s.cfg.Gossip.Report
+		if calm := s.round(); calm && ready {
+			period = s.roundEvery()
+		}
+		t.Reset(replication.UntilBeat(time.Now(), period))
 		if !ready && s.probed() {
 			ready = true
 			s.mu.Lock()
@@ -118,8 +131,9 @@ func (s *Service) probed() bool {
 // Whatever view encodes, gossip must carry: this does not compile otherwise.
 const _ = uint(gossip.MaxReportBytes - view.MaxReportBytes)
 
-// round is one turn: report, view, judgement, incidents.
-func (s *Service) round() {
+// round is one turn: report, view, judgement, incidents. It gives whether all is
+// calm: no condition, no incident, no message under way and no operation.
+func (s *Service) round() (calm bool) {
 	now := s.now()
 	r := s.report(false)
 	s.mu.Lock()
@@ -143,6 +157,7 @@ func (s *Service) round() {
 	s.mu.Lock()
 	s.status, s.open, s.lastLoop = st, conditions, now
 	s.mu.Unlock()
+	return len(conditions) == 0 && !v.Operating() && s.engine.Idle()
 }
 
 // report is what the probes saw, with what only the service knows.

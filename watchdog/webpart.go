@@ -61,7 +61,7 @@ func (p *pages) Health() web.Health {
 	s := (*Service)(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := web.Health{Round: s.lastLoop, Interval: s.cfg.Gossip.Report}
+	h := web.Health{Round: s.lastLoop, Interval: s.roundEvery()}
 	if !s.ready {
 		h.NotReady = "the first probes have not answered yet"
 	}

@@ -55,7 +55,7 @@ func Defaults() *Config {
 			SQL: 5 * time.Second, SQLDeadline: 2 * time.Second,
 			Commit: Commit{Enabled: true, Period: 2 * time.Second, Deadline: 2 * time.Second},
 			Misses: 3,
-			Edge:   time.Second, EdgeDeadline: time.Second,
+			Edge:   2 * time.Second, EdgeDeadline: time.Second,
 			ClockSkew: 2 * time.Second,
 		},
 		Gossip: Gossip{

@@ -114,6 +114,8 @@ func (g *Gossip) config(logger *log.Logger) (*memberlist.Config, error) {
 	// and would stretch the probes that are to find it again.
 	c.AwarenessMaxMultiplier = 2
 	c.TCPTimeout, c.PushPullInterval, c.GossipNodes = streamLimit, 10*time.Second, 2
+	// Only word of who is alive travels this way, reports do not.
+	c.GossipInterval = gossipInterval
 	c.EnableCompression = false
 	c.RequireNodeNames = true
 	c.CIDRsAllowed = g.r.allowedNets()

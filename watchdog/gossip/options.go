@@ -29,6 +29,10 @@ const (
 	defaultRejoinEvery   = 2 * time.Second
 )
 
+// gossipInterval is how often news of members is passed on. A farewell waits for
+// it, and must be out within leaveLimit.
+const gossipInterval = 400 * time.Millisecond
+
 // Options configures a Gossip. Node, Label, Key, Bind, Peers and Log are needed.
 type Options struct {
 	Node  string // own name

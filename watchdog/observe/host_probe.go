@@ -56,17 +56,24 @@ func (h *hostState) report(now time.Time) view.HostReport {
 	return r
 }
 
-// gapLoop measures how late its own ticks come.
+// gapLoop measures how late its own waking comes.
 func (ob *Observer) gapLoop(ctx context.Context) error {
-	last := ob.o.Now()
-	return every(ctx, gapPeriod, func(context.Context) {
+	t := time.NewTimer(gapPeriod)
+	defer t.Stop()
+	for {
+		slept, want := ob.o.Now(), replication.UntilBeat(time.Now(), gapPeriod)
+		t.Reset(want)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
 		ob.update(func() bool {
 			now := ob.o.Now()
-			ob.host.note(gap{at: now, length: max(0, now.Sub(last)-gapPeriod)})
-			last = now
+			ob.host.note(gap{at: now, length: max(0, now.Sub(slept)-want)})
 			return false
 		})
-	})
+	}
 }
 
 // diskLoop reads the free space of the data directory's file system. statfs has
@@ -102,11 +109,15 @@ func capped(blocks uint64, size int64) int64 {
 	return int64(blocks) * size //nolint:gosec // bounded above
 }
 
+// processesWhileHealthy is how often processes are counted beside a server that
+// answers: each count looks at every process of the host.
+const processesWhileHealthy = time.Minute
+
 // processLoop counts the processes that hold the own data directory: often when
 // the server is not healthy, since then they are evidence.
 func (ob *Observer) processLoop(ctx context.Context) error {
 	own, told, skip := ob.own(), false, 0
-	quiet := max(1, int(ob.o.HostPeriod/gapPeriod))
+	quiet := int(processesWhileHealthy / gapPeriod)
 	return every(ctx, gapPeriod, func(context.Context) {
 		if ob.healthy(own) && skip%quiet != 0 {
 			skip++

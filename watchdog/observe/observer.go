@@ -204,13 +204,16 @@ func (e *edgeState) report(now time.Time) view.EdgeReport {
 	}
 }
 
-// every calls do at once and then each period until ctx ends. A call that takes
-// longer than the period delays the next one; calls never overlap.
+// every calls do at once and then at each beat of period until ctx ends. A call
+// that takes longer than the period delays the next one; calls never overlap.
 func every(ctx context.Context, period time.Duration, do func(context.Context)) error {
-	t := time.NewTicker(period)
+	t := time.NewTimer(period)
 	defer t.Stop()
 	for {
+		began := time.Now()
+		next := began.Add(replication.UntilBeat(began, period))
 		do(ctx)
+		t.Reset(time.Until(next)) // at once when it has passed
 		select {
 		case <-ctx.Done():
 			return nil

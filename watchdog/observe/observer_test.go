@@ -248,9 +248,9 @@ func TestEdge_DeadlineBoundsAMeasurement(t *testing.T) {
 			t.Errorf("edge %+v", e)
 		}
 		hang.set(true)
-		pass(2500 * ms)
+		pass(observe.DefaultEdgePeriod + observe.DefaultEdgeDeadline + 500*ms)
 		e := ob.Report().Edges[0]
-		if e.OK || e.Answered != 2500*ms || !strings.Contains(e.Detail, "deadline") || !signalled(ob) {
+		if e.OK || e.Answered != 3500*ms || !strings.Contains(e.Detail, "deadline") || !signalled(ob) {
 			t.Errorf("dead edge %+v", e)
 		}
 	})

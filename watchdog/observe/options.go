@@ -16,7 +16,7 @@ const (
 	DefaultAppPeriod    = 5 * time.Second
 	DefaultAppDeadline  = 2 * time.Second
 	DefaultCommitPeriod = 2 * time.Second
-	DefaultEdgePeriod   = time.Second
+	DefaultEdgePeriod   = 2 * time.Second
 	DefaultEdgeDeadline = time.Second
 	DefaultHostPeriod   = 10 * time.Second
 	DefaultMisses       = 3

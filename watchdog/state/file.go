@@ -33,20 +33,21 @@ type envelope struct {
 	Data   json.RawMessage `json:"data"`
 }
 
-// readFile decodes one state file into v and says whether there was one.
-func readFile(path string, v any) (bool, error) {
-	b, err := os.ReadFile(path)
+// readFile decodes one state file into v, says which version of it that was and
+// whether there was one.
+func readFile(path string, v any) (identity, bool, error) {
+	b, file, err := content(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		// A missing parent is absence too; anything else is not.
-		return false, nil
+		return file, false, nil
 	}
 	if err != nil {
-		return false, &Fault{File: path, Err: err}
+		return file, false, &Fault{File: path, Err: err}
 	}
 	if err := decode(b, v); err != nil {
-		return true, &Fault{File: path, Err: err}
+		return file, true, &Fault{File: path, Err: err}
 	}
-	return true, nil
+	return file, true, nil
 }
 
 func decode(b []byte, v any) error {

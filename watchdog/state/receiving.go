@@ -24,7 +24,7 @@ func (s *Store) SaveReceiving(r replication.Receiving) error {
 // Receiving gives what was kept, and whether there is anything.
 func (s *Store) Receiving() (replication.Receiving, bool, error) {
 	var r replication.Receiving
-	kept, err := readFile(filepath.Join(s.dir, receivingFile), &r)
+	_, kept, err := readFile(filepath.Join(s.dir, receivingFile), &r)
 	return r, kept, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,9 @@ type Store struct {
 	dir  string
 	node string
 	mu   sync.Mutex
+	// The contents as they were last read, while their files do not change.
+	epochs kept[epochData]
+	fences kept[fenceData]
 }
 
 // Open gives the store of node in dir. It creates nothing and reads nothing: a
@@ -105,7 +109,22 @@ func (s *Store) Read() (fence.Durable, error) {
 	}
 	f := h.fence
 	d.Marker, d.Orders, d.Intents, d.Lock, d.Closed = f.Marker, f.Orders, f.Intents, f.Lock, f.Closed
-	return d, nil
+	return owned(d), nil
+}
+
+// owned copies what the caller might write into: the halves are kept.
+func owned(d fence.Durable) fence.Durable {
+	d.Boot, d.Marker, d.Lock = copied(d.Boot), copied(d.Marker), copied(d.Lock)
+	d.Orders, d.Intents, d.Closed = slices.Clone(d.Orders), slices.Clone(d.Intents), slices.Clone(d.Closed)
+	return d
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
 }
 
 // halves are the two files as they were read one after the other; nil for a file
@@ -115,19 +134,9 @@ type halves struct {
 	fence *fenceData
 }
 
-func (s *Store) halves() (halves, error) {
-	var h halves
-	var e epochData
-	var f fenceData
-	have, err := readFile(filepath.Join(s.dir, EpochFile), &e)
-	if err != nil {
-		return h, err
-	}
-	if have {
-		h.epoch = &e
-	}
-	if have, err = readFile(filepath.Join(s.dir, FenceFile), &f); err == nil && have {
-		h.fence = &f
+func (s *Store) halves() (h halves, err error) {
+	if h.epoch, err = s.epochs.read(filepath.Join(s.dir, EpochFile)); err == nil {
+		h.fence, err = s.fences.read(filepath.Join(s.dir, FenceFile))
 	}
 	return h, err
 }
@@ -146,6 +155,8 @@ func (s *Store) Update(change func(fence.Durable) (fence.Durable, error)) error 
 		return err
 	}
 	defer unlock()
+	s.epochs.forget() // a change rests on what the disk says now
+	s.fences.forget()
 	was, err := s.Read()
 	absent := errors.Is(err, ErrAbsent)
 	if err != nil && !absent {

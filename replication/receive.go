@@ -1,0 +1,42 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// bounded lets reads of the link end with ctx until the caller says over. What
+// pgconn does for the same purpose starts a goroutine for every message; an
+// answer is four of them, and a service that probes all day is mostly that.
+func (l *link) bounded(ctx context.Context) (over func()) {
+	l.wire.mu.Lock()
+	raw := l.wire.raw
+	l.wire.mu.Unlock()
+	end, _ := ctx.Deadline() // the zero time bounds nothing
+	_ = raw.SetReadDeadline(end)
+	fired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = raw.SetReadDeadline(time.Unix(1, 0)) // a read under way ends at once
+		close(fired)
+	})
+	return func() {
+		if !stop() {
+			<-fired
+		}
+		_ = raw.SetReadDeadline(time.Time{}) // fails on a closed socket only, which the next read tells
+	}
+}
+
+// next reads one message within what bounded set. When it gave up because ctx
+// ended, ctx.Err() says so: the socket's clock may be a moment before ctx's.
+func (l *link) next(ctx context.Context) (pgproto3.BackendMessage, error) {
+	msg, err := l.pg.ReceiveMessage(context.Background())
+	if errors.Is(err, os.ErrDeadlineExceeded) { // ours, not the kernel's ETIMEDOUT
+		<-ctx.Done()
+	}
+	return msg, err
+}
