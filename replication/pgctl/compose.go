@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gestionale-fullstack/watchdog/replication/pgdata"
 )
@@ -69,10 +73,42 @@ func (d Compose) Stop(ctx context.Context, m Mode) error {
 	return nil
 }
 
+// engineSettles is how long the engine's word may lag behind what it does: for a
+// moment after the last process of a container has ended it still runs, says the
+// engine. engineLook is how often it is asked again.
+const (
+	engineSettles = 3 * time.Second
+	engineLook    = 100 * time.Millisecond
+)
+
+// errUndecided is of an engine that is at something with the container.
+var errUndecided = errors.New("wait until the engine has decided")
+
 // Status implements Driver. It joins what the engine says with what /proc shows
-// and fails where the two do not fit. Errors: ErrBlind, ErrNoContainer, and
-// ErrStillHeld when another container runs on the same volume.
+// and fails where the two do not fit, after the engine had engineSettles to catch
+// up. Errors: ErrBlind, ErrNoContainer, and ErrStillHeld when another container
+// runs on the same volume.
 func (d Compose) Status(ctx context.Context) (Status, error) {
+	late := time.Now().Add(engineSettles)
+	for {
+		s, err := d.look(ctx)
+		if !errors.Is(err, ErrBlind) && !errors.Is(err, errUndecided) {
+			return s, err
+		}
+		rest := time.NewTimer(engineLook)
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			rest.Stop()
+			return s, err
+		}
+		if time.Now().After(late) {
+			return s, err
+		}
+	}
+}
+
+func (d Compose) look(ctx context.Context) (Status, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Status{}, fmt.Errorf("read status of container %s: %w", d.Container, err)
 	}
@@ -115,7 +151,7 @@ func (d Compose) status(c ContainerState, servers []pgdata.Process) (Status, err
 		if len(servers) == 0 {
 			// A gate that still asks its peer is no server yet, and does run: its
 			// process must be visible all the same.
-			if _, err := pgdata.ReadProcess(c.PID); err != nil {
+			if !visible("/proc", c) {
 				return Status{}, fmt.Errorf("read status of container %s: %w", d.Container, ErrBlind)
 			}
 		}
@@ -123,11 +159,26 @@ func (d Compose) status(c ContainerState, servers []pgdata.Process) (Status, err
 	case "created", "exited", "dead":
 		s.Running = len(servers) > 0
 	default:
-		return Status{}, fmt.Errorf("read status of container %s: it is %q; wait until the engine has decided", d.Container, c.Status)
+		return Status{}, fmt.Errorf("read status of container %s: it is %q; %w", d.Container, c.Status, errUndecided)
 	}
 	s.Detail = fmt.Sprintf("container %s is %s (exit code %d), %d server processes hold %s", c.Name, c.Status, c.Exit, len(servers), d.DataDir)
 	return s, nil
 }
+
+// visible says whether the first process of a container can be seen in proc as
+// what it is. Its number alone proves nothing: in another PID namespace it is
+// somebody else's. A control group carries the container's id, however the engine
+// arranges its groups and from whichever group it is read (cgroups(7)).
+func visible(proc string, c ContainerState) bool {
+	if len(c.ID) < shortID {
+		return false
+	}
+	groups, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(c.PID), "cgroup"))
+	return err == nil && strings.Contains(string(groups), c.ID)
+}
+
+// shortID is the length of a container's id as people see it.
+const shortID = 12
 
 // besideData names the containers that share the mount which holds the data
 // directory, whether it is seen from inside a container or from the host. Where

@@ -19,10 +19,6 @@ import (
 // makes of them, and what the client makes of an engine that errs.
 
 func TestComposeStatus_EveryStateOfTheContainer(t *testing.T) {
-	self, err := pgdata.ReadProcess(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := pgdata.Process{PID: 4711, IsPostmaster: true, Server: true}
 	for name, c := range map[string]struct {
 		state   ContainerState
@@ -32,12 +28,12 @@ func TestComposeStatus_EveryStateOfTheContainer(t *testing.T) {
 	}{
 		"running":                   {ContainerState{Status: "running", Restart: "always"}, []pgdata.Process{server}, Status{Running: true, Pids: []int{4711}, RestartsByItself: true, StartsAtBoot: true}, nil},
 		"paused":                    {ContainerState{Status: "paused", Restart: "no"}, []pgdata.Process{server}, Status{Running: true, Pids: []int{4711}}, nil},
-		"gate still asks":           {ContainerState{Status: "running", PID: self.PID, Restart: "no"}, nil, Status{Running: true}, nil},
 		"stopped for good":          {ContainerState{Status: "exited", Restart: "no"}, nil, Status{}, nil},
 		"no policy said":            {ContainerState{Status: "exited"}, nil, Status{}, nil},
 		"stopped, comes up":         {ContainerState{Status: "exited", Restart: "unless-stopped"}, nil, Status{RestartsByItself: true, StartsAtBoot: true}, nil},
 		"outlived by a process":     {ContainerState{Status: "exited", Restart: "no"}, []pgdata.Process{server}, Status{Running: true, Pids: []int{4711}}, nil},
-		"processes unseen":          {ContainerState{Status: "running", PID: 1 << 30}, nil, Status{}, ErrBlind},
+		"processes unseen":          {ContainerState{ID: theID, Status: "running", PID: 1 << 30}, nil, Status{}, ErrBlind},
+		"number is somebody else's": {ContainerState{ID: theID, Status: "running", PID: os.Getpid()}, nil, Status{}, ErrBlind},
 		"a second container":        {ContainerState{Status: "exited", Restart: "no", Mounts: []Mount{{Destination: "/d", Beside: []string{"shop_old_1"}}}}, nil, Status{}, ErrStillHeld},
 		"another on another volume": {ContainerState{Status: "exited", Restart: "no", Mounts: []Mount{{Destination: "/d"}, {Destination: "/etc/x", Beside: []string{"helper"}}}}, nil, Status{}, nil},
 		"which mount is not known":  {ContainerState{Status: "exited", Restart: "no", Mounts: []Mount{{Destination: "/x", Beside: []string{"who"}}}}, nil, Status{}, ErrStillHeld},
@@ -56,6 +52,59 @@ func TestComposeStatus_EveryStateOfTheContainer(t *testing.T) {
 		if got, err := (Compose{}).status(s, nil); err == nil {
 			t.Errorf("%+v is taken for %+v; want an error, for unknown is no proof", s, got)
 		}
+	}
+}
+
+const theID = "4f8c0e2a91d75b3366aa0c1de9b7f4205a6e8d3c2b1a09f8e7d6c5b4a3928170"
+
+// A process counts as the container's only when its control group says so, in
+// every way in which engines write it.
+func TestVisible_ControlGroupDecides(t *testing.T) {
+	for groups, want := range map[string]bool{
+		"0::/system.slice/docker-" + theID + ".scope\n":            true,
+		"0::/../docker-" + theID + ".scope\n":                      true, // read from another container
+		"12:pids:/docker/" + theID + "\n1:name=systemd:/docker/\n": true,
+		"0::/machine.slice/libpod-" + theID + ".scope/container\n": true,
+		"0::/\n": false,
+		"0::/system.slice/docker-" + strings.Repeat("a", 64) + ".scope": false,
+		"": false,
+	} {
+		proc := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(proc, "4711"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(proc, "4711", "cgroup"), []byte(groups), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := visible(proc, ContainerState{ID: theID, PID: 4711}); got != want {
+			t.Errorf("%q: visible %t, want %t", groups, got, want)
+		}
+		if visible(proc, ContainerState{ID: theID, PID: 4712}) || visible(proc, ContainerState{PID: 4711}) {
+			t.Errorf("%q: a process that is not there, or an id that is not, is visible", groups)
+		}
+	}
+}
+
+// For a moment after the last process has ended the engine says that the
+// container runs: that is waited for, and is no unknown outcome.
+func TestComposeStatus_EngineLagsBehind_IsAskedAgain(t *testing.T) {
+	shown := 0
+	e, _ := engineStub(t, func(m, path string) (int, any) {
+		if !strings.HasSuffix(path, "/json") || path == "/containers/json" {
+			return oneContainer(m, path)
+		}
+		shown++
+		state := map[string]any{"Status": "running", "Pid": 1 << 30}
+		if shown > 3 {
+			state = map[string]any{"Status": "exited"}
+		} else if shown == 2 {
+			state = map[string]any{"Status": "restarting"}
+		}
+		return http.StatusOK, map[string]any{"Id": theID, "Name": "/shop_db_1", "State": state}
+	})
+	s, err := Compose{Container: "shop/db", DataDir: t.TempDir(), Privileged: e}.Status(t.Context())
+	if err != nil || s.Running || shown != 4 {
+		t.Errorf("status %+v, %v after %d looks", s, err, shown)
 	}
 }
 

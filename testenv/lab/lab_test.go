@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,6 +95,20 @@ func (b *bench) killInit(services ...string) {
 			b.t.Fatalf("first process of %s: %d, %v", s, pid, err)
 		}
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// stopProcesses stops every process of a container where it stands.
+func (b *bench) stopProcesses(service string) {
+	b.t.Helper()
+	for _, field := range strings.Fields(b.must(b.docker(b.ctx, "top", b.must(b.Container(b.ctx, service)), "-eo", "pid")))[1:] {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			b.t.Fatalf("processes of %s: %v", service, err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			b.t.Fatal(err)
 		}
 	}

@@ -36,6 +36,13 @@ func TestLab_DatabaseDies_SealedThroughItsService(t *testing.T) {
 	b.on("what administrators do by habit", (*bench).habits)
 }
 
+// TestLab_DatabaseHangs_SealedWhileItsContainerRuns: the server is there and does
+// nothing, so that its container has to be ended before its data can be sealed.
+func TestLab_DatabaseHangs_SealedWhileItsContainerRuns(t *testing.T) {
+	b := newBench(t)
+	b.on("the database hangs: its container is ended, sealed, replaced", (*bench).hangs)
+}
+
 func (b *bench) crash() {
 	b.nothingLost("db1")
 	before := b.must(b.inspect("db1", "{{.RestartCount}}"))
@@ -239,6 +246,28 @@ func (b *bench) sealed() {
 	}
 	b.must(b.docker(b.ctx, "start", b.must(b.Container(b.ctx, "db1"))))
 	b.awaitReadOnly("db1", "after docker start")
+}
+
+// hangs stops every process of the database from the host. A session that the
+// client holds is open all the while, and must not commit any more.
+func (b *bench) hangs() {
+	b.nothingLost("db1")
+	b.stopProcesses("db1")
+	b.awaitPage(view.NoPrimary)
+	p := b.plan("wd2", "promote")
+	if p.Fence.Grade != fence.GradeSealed || p.Refusal != nil {
+		b.t.Fatalf("plan with a hung primary: grade %s, refused %+v", p.Fence.Grade, p.Refusal)
+	}
+	if got := b.must(b.inspect("db1", "{{.State.Status}}")); got != "running" {
+		b.t.Fatalf("the container of the hung database is %s; the story needs it running", got)
+	}
+	b.promote(p)
+	if got := b.must(b.inspect("db1", "{{.State.Status}} {{.HostConfig.RestartPolicy.Name}}")); got != "exited no" {
+		b.t.Errorf("the sealed database's container: %s; want it exited, with no restart policy", got)
+	}
+	b.must(b.docker(b.ctx, "start", b.must(b.Container(b.ctx, "db1"))))
+	b.awaitReadOnly("db1", "after docker start")
+	b.nothingLost("db2")
 }
 
 // habits are the commands that are typed without thinking on the wrong server.
