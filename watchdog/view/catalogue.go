@@ -52,18 +52,23 @@ type Entry struct {
 
 // Catalogue lists every condition, the gravest first. Judge gives its
 // conditions in this order.
-func Catalogue() []Entry { return slices.Clone(catalogue[:]) }
+func Catalogue() []Entry { return slices.Clone(catalogue) }
 
 // Lookup finds the entry of a code.
 func Lookup(code Code) (Entry, bool) {
-	i := slices.IndexFunc(catalogue[:], func(e Entry) bool { return e.Code == code })
+	i := slices.IndexFunc(catalogue, func(e Entry) bool { return e.Code == code })
 	if i < 0 {
 		return Entry{}, false
 	}
 	return catalogue[i], true
 }
 
-var catalogue = [...]Entry{
+// The catalogue, the gravest first: a group is a slice beside the rules that
+// raise it.
+var catalogue = slices.Concat(pairRules, serverRules, nodeRules)
+
+// pairRules are about the pair as a whole.
+var pairRules = []Entry{
 	{
 		Code: TwoPrimaries, Means: "two servers of one system identifier were out of recovery at the same moment",
 		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldTwoPrimaries },
@@ -104,6 +109,10 @@ var catalogue = [...]Entry{
 		Severity: alerts.SeverityPage, Hold: noHold,
 		Hint: "watchdog status", Runbook: "state-unreadable",
 	},
+}
+
+// serverRules are about one server and what it sends.
+var serverRules = []Entry{
 	{
 		Code: PostgresDown, Means: "a PostgreSQL server answers nobody",
 		Severity: alerts.SeverityWarning, Hold: func(l Limits) time.Duration { return l.HoldStandbyDown },
@@ -120,6 +129,10 @@ var catalogue = [...]Entry{
 		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldReplicationDown },
 		Hint: "watchdog status", Runbook: "replication-down", InhibitedBy: []Code{NoPrimary, PeerUnreachable},
 	},
+}
+
+// nodeRules are about nodes, paths and the application.
+var nodeRules = []Entry{
 	{
 		Code: PeerUnreachable, Means: "a node's watchdog is neither heard nor reached, or two nodes cannot reach each other",
 		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldPeer },
@@ -146,7 +159,7 @@ func noHold(Limits) time.Duration { return 0 }
 
 // rank orders conditions as the catalogue does; an unknown code comes last.
 func rank(code Code) int {
-	i := slices.IndexFunc(catalogue[:], func(e Entry) bool { return e.Code == code })
+	i := slices.IndexFunc(catalogue, func(e Entry) bool { return e.Code == code })
 	if i < 0 {
 		return len(catalogue)
 	}
