@@ -52,7 +52,7 @@ func (l *link) finish(ctx context.Context) (answer, error) {
 	var a answer
 	defer l.bounded(ctx)()
 	for {
-		msg, err := l.next(ctx)
+		msg, err := l.nextOfAnswer(ctx)
 		if err != nil {
 			return a, fmt.Errorf("read answer: %w", err)
 		}

@@ -17,10 +17,10 @@ const stepBack = 5 * time.Second
 // before the next try, so that the loop never spins.
 func (w *Watcher) reach(ctx context.Context) {
 	if w.pending == nil {
-		w.pending = startAttempt(w.target, w.o.Deadline)
+		w.pending = startAttempt(w.target, w.patient.widen(w.o.Deadline))
 	}
 	a := w.pending
-	if !a.await(ctx, w.o.Deadline) {
+	if !a.await(ctx, w.patient.widen(w.o.Deadline)) {
 		if ctx.Err() != nil {
 			return
 		}
@@ -90,9 +90,11 @@ func (w *Watcher) backOff(v Verdict) time.Duration {
 func (w *Watcher) rest(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
+	began := time.Now()
 	select {
 	case <-ctx.Done():
 	case <-t.C:
+		w.patient.woke(began.Add(d), time.Now())
 	case <-wake:
 	}
 }

@@ -22,6 +22,7 @@ type Watcher struct {
 
 	link    *link
 	pending *attempt
+	patient patience
 	nextSQL time.Time
 	seen    Timeline // of the last answer on this connection
 	known   Timeline // timeline whose history this connection has given
@@ -63,13 +64,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 // turn is one period on the kept connection: listen, then probe. Anything but
 // a good answer drops the connection and is confirmed by a fresh one at once.
 func (w *Watcher) turn(ctx context.Context) {
-	if err := w.listen(ctx, UntilBeat(time.Now(), w.o.Period)); err != nil {
+	began, d := time.Now(), UntilBeat(time.Now(), w.o.Period)
+	if err := w.listen(ctx, d); err != nil {
 		w.suspect(ctx, err)
 		return
 	}
 	if ctx.Err() != nil {
 		return
 	}
+	w.patient.woke(began.Add(d), time.Now())
 	if err := w.probe(ctx); err != nil {
 		w.suspect(ctx, err)
 		return
@@ -91,7 +94,7 @@ func (w *Watcher) listen(ctx context.Context, d time.Duration) error {
 // probe asks the position once and reports the answer.
 func (w *Watcher) probe(ctx context.Context) error {
 	began := time.Now()
-	pctx, cancel := context.WithTimeout(ctx, w.o.Deadline)
+	pctx, cancel := context.WithTimeout(ctx, w.patient.widen(w.o.Deadline))
 	defer cancel()
 	id, err := w.link.identify(pctx)
 	if err != nil {
@@ -117,7 +120,7 @@ func (w *Watcher) answered(began time.Time, id identity, detail string) {
 // the server refuses to tell is logged, and the position still counts.
 func (w *Watcher) survey(ctx context.Context) error {
 	w.nextSQL = time.Now().Add(w.o.SQLPeriod)
-	sctx, cancel := context.WithTimeout(ctx, w.o.SQLDeadline)
+	sctx, cancel := context.WithTimeout(ctx, w.patient.widen(w.o.SQLDeadline))
 	defer cancel()
 	st, err := w.link.status(sctx)
 	switch {
