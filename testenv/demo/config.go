@@ -13,7 +13,6 @@ import (
 // servers while they run: good for throw-away data, never for anything else.
 const common = `
 include '../node.conf'
-listen_addresses = '127.0.0.1'
 unix_socket_permissions = 0700
 max_connections = 60
 superuser_reserved_connections = 3
@@ -53,6 +52,7 @@ func (s *Server) nodeConf(other *Server, sync bool) string {
 	var b strings.Builder
 	set := func(key, value string) { fmt.Fprintf(&b, "%s = '%s'\n", key, strings.ReplaceAll(value, "'", "''")) }
 	set("cluster_name", s.Name)
+	set("listen_addresses", s.Host)
 	set("port", fmt.Sprint(s.Port))
 	set("unix_socket_directories", s.SocketDir)
 	set("primary_conninfo", s.upstreamInfo(other))
@@ -66,5 +66,5 @@ func (s *Server) nodeConf(other *Server, sync bool) string {
 // upstreamInfo is the connection string by which s streams from other. It
 // holds no password: pg_basebackup copies it into postgresql.auto.conf.
 func (s *Server) upstreamInfo(other *Server) string {
-	return fmt.Sprintf("host=127.0.0.1 port=%d user=postgres application_name=%s", other.Port, s.Name)
+	return fmt.Sprintf("host=%s port=%d user=postgres application_name=%s", other.Host, other.Port, s.Name)
 }

@@ -77,7 +77,7 @@ func connectAny(ctx context.Context, servers []*Server, writable bool, timeout t
 func MultiDSN(database string, writable bool, servers ...*Server) string {
 	var hosts, ports []string
 	for _, s := range servers {
-		hosts = append(hosts, "127.0.0.1")
+		hosts = append(hosts, s.Host)
 		ports = append(ports, fmt.Sprint(s.Port))
 	}
 	dsn := fmt.Sprintf("host=%s port=%s user=postgres dbname=%s sslmode=disable connect_timeout=2",

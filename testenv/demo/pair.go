@@ -28,6 +28,8 @@ type Options struct {
 	// Fresh runs initdb instead of copying the prepared data directory, whose
 	// copies all share one system identifier.
 	Fresh bool
+	// Network says where each node lives; the zero value: all on 127.0.0.1.
+	Network Network
 	// Ready is called when the standby streams, before NewPair returns: the
 	// place to install roles and tables on the primary.
 	Ready func(ctx context.Context, primary *Server) error
@@ -39,9 +41,10 @@ type Pair struct {
 	Servers [2]*Server `json:"servers"`
 	Sync    bool       `json:"sync"`
 
-	owner Owner
-	ports []portHold
-	entry string // this pair's line in the register of pairs
+	owner   Owner
+	network Network
+	ports   []portHold
+	entry   string // this pair's line in the register of pairs
 }
 
 // maxSocketPath is the longest path of a unix socket (sun_path, without the
@@ -86,7 +89,7 @@ func layOut(ctx context.Context, o Options) (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pair{Dir: dir, Sync: o.Sync, owner: user}
+	p := &Pair{Dir: dir, Sync: o.Sync, owner: user, network: o.Network}
 	for i, name := range o.Names {
 		server, err := p.addServer(ctx, o, i, name)
 		if err != nil {
@@ -135,9 +138,9 @@ func (p *Pair) addServer(ctx context.Context, o Options, i int, name string) (*S
 	p.ports = append(p.ports, hold)
 	home := filepath.Join(p.Dir, name)
 	s := &Server{
-		Name: name, Port: hold.port, SocketDir: filepath.Join(home, "run"),
+		Name: name, Host: o.Network.Host(name), Port: hold.port, SocketDir: filepath.Join(home, "run"),
 		DataDir: filepath.Join(home, "data"), LogFile: filepath.Join(home, "postgres.log"),
-		owner: p.owner, detached: o.Detached,
+		owner: p.owner, detached: o.Detached, enter: o.Network.entry(name),
 	}
 	socket := filepath.Join(s.SocketDir, fmt.Sprintf(".s.PGSQL.%d", s.Port))
 	if len(socket) > maxSocketPath {
@@ -160,7 +163,7 @@ func (p *Pair) build(ctx context.Context, o Options) error {
 	if err := makeData(ctx, first.binaries, p.owner, first.DataDir, o.Fresh); err != nil {
 		return err
 	}
-	for name, text := range map[string]string{"postgresql.conf": common, "pg_hba.conf": hba} {
+	for name, text := range map[string]string{"postgresql.conf": common, "pg_hba.conf": hba + p.network.hba()} {
 		if err := p.owner.WriteFile(filepath.Join(first.DataDir, name), []byte(text)); err != nil {
 			return err
 		}

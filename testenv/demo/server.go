@@ -19,6 +19,7 @@ import (
 // this process or another, the answer is the same.
 type Server struct {
 	Name      string `json:"name"`
+	Host      string `json:"pg_host"`
 	Port      int    `json:"pg_port"`
 	SocketDir string `json:"pg_socket_dir"`
 	DataDir   string `json:"data_dir"`
@@ -27,6 +28,7 @@ type Server struct {
 	binaries Binaries
 	owner    Owner
 	detached bool
+	enter    func() error // nil: nothing to enter
 	child    child
 }
 
@@ -160,10 +162,10 @@ func (s *Server) pidFile() []string {
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
-// DSN is a connection string for the superuser postgres over the loopback
+// DSN is a connection string for the superuser postgres over the node's
 // address, as the services of two machines would connect.
 func (s *Server) DSN(database string) string {
-	return fmt.Sprintf("host=127.0.0.1 port=%d user=postgres dbname=%s sslmode=disable connect_timeout=5", s.Port, database)
+	return fmt.Sprintf("host=%s port=%d user=postgres dbname=%s sslmode=disable connect_timeout=5", s.Host, s.Port, database)
 }
 
 // Connect opens a session of the superuser postgres.

@@ -32,12 +32,12 @@ cluster: demo
 node: %s
 state_dir: %s
 listen:
-  control: 127.0.0.1:%d
-  gossip: 127.0.0.1:%d
-  web: 127.0.0.1:%d
-  socket: %s
+  control: %[3]s:%[4]d
+  gossip: %[3]s:%[5]d
+  web: %[3]s:%[6]d
+  socket: %[7]s
 nodes:
-`, n.Name, n.StateDir, n.Control, n.Gossip, n.Web, n.Socket)
+`, n.Name, n.StateDir, s.Pair.network.Host(n.Name), n.Control, n.Gossip, n.Web, n.Socket)
 	for _, m := range s.Nodes {
 		b.WriteString(s.nodeEntry(m))
 	}
@@ -60,9 +60,9 @@ gate: {peer_wait: %s}
 
 // nodeEntry is one node as all of them know it.
 func (s *Site) nodeEntry(m *SiteNode) string {
-	entry := fmt.Sprintf("  %s:\n    address: 127.0.0.1\n    control_port: %d\n    gossip_port: %d\n    key: %s\n", m.Name, m.Control, m.Gossip, m.key)
+	entry := fmt.Sprintf("  %s:\n    address: %s\n    control_port: %d\n    gossip_port: %d\n    key: %s\n", m.Name, s.Pair.network.Host(m.Name), m.Control, m.Gossip, m.key)
 	if server := s.Pair.Server(m.Name); server != nil {
-		entry += fmt.Sprintf("    postgres: {host: 127.0.0.1, port: %d}\n", server.Port)
+		entry += fmt.Sprintf("    postgres: {host: %s, port: %d}\n", server.Host, server.Port)
 	} else {
 		entry += "    witness: true\n"
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,12 +27,15 @@ func NewExtras(ctx context.Context, p *Pair, mail MailOptions) (*Extras, error) 
 	if mail.Dir == "" {
 		mail.Dir = filepath.Join(p.Dir, "mail")
 	}
+	if outside := p.network.Outside; outside != "" {
+		mail.Listen, mail.Names = net.JoinHostPort(outside, "0"), []string{outside}
+	}
 	mail.User, mail.Password = smtpUser, smtpPassword
 	sink, err := NewMailSink(ctx, mail)
 	if err != nil {
 		return nil, err
 	}
-	app, err := NewApp(ctx, AppOptions{DSN: MultiDSN("postgres", true, p.Servers[0], p.Servers[1])})
+	app, err := NewApp(ctx, AppOptions{Listen: mail.Listen, DSN: MultiDSN("postgres", true, p.Servers[0], p.Servers[1])})
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +78,7 @@ func (s *Site) startExtras(ctx context.Context) error {
 
 func (s *Site) detachExtras(ctx context.Context) error {
 	cmd := s.Pair.owner.Command(context.Background(), s.Binary, "demo", "serve", "--dir", s.Dir)
-	p, err := launch(cmd, true)
+	p, err := launch(cmd, true, nil)
 	if err != nil {
 		return fmt.Errorf("start application and mail box: %w", err)
 	}

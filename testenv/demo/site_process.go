@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -17,12 +16,13 @@ import (
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
+	err  error // how it ended, once done is closed
 }
 
 // launch starts a child in a session of its own. Unless detached it dies with
 // us: the kernel's death signal hangs on the thread that started it, which is
 // kept for as long as the child lives.
-func launch(cmd *exec.Cmd, detached bool) (*process, error) {
+func launch(cmd *exec.Cmd, detached bool, enter func() error) (*process, error) {
 	cmd.SysProcAttr.Setsid = true
 	if !detached {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
@@ -31,12 +31,12 @@ func launch(cmd *exec.Cmd, detached bool) (*process, error) {
 	started := make(chan error)
 	go func() {
 		defer close(p.done)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		leave := keepThread(enter)
+		defer leave()
+		err := startIn(enter, cmd)
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // how it ended stands in its log
+			p.err = cmd.Wait()
 		}
 	}()
 	if err := <-started; err != nil {
@@ -69,7 +69,7 @@ func (s *Site) StartService(ctx context.Context, n *SiteNode, env ...string) err
 	cmd := s.Pair.owner.Command(context.Background(), s.Binary, "run", "--config", n.Config)
 	cmd.Env = append(append(cmd.Env, s.options.Env...), env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	if n.process, err = launch(cmd, s.options.Pair.Detached); err != nil {
+	if n.process, err = launch(cmd, s.options.Pair.Detached, s.Pair.network.entry(n.Name)); err != nil {
 		return fmt.Errorf("start service of %s: %w", n.Name, err)
 	}
 	n.ServicePid = cmd.Process.Pid
@@ -163,8 +163,14 @@ func (s *Site) StartThroughGate(ctx context.Context, n *SiteNode) (output string
 	cmd := s.Pair.owner.Command(ctx, s.Binary, "gate", "--config", n.Config, "--exec", "--",
 		server.binaries.Path("pg_ctl"), "start", "-w", "-D", server.DataDir, "-l", server.LogFile)
 	cmd.SysProcAttr.Setsid = true
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	p, err := launch(cmd, true, server.enter)
+	if err != nil {
+		return "", err
+	}
+	<-p.done
+	return out.String(), p.err
 }
 
 // Log gives the end of a service's log.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,9 +76,9 @@ func (s *Server) spawn(args []string) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		leave := keepThread(s.enter)
+		defer leave()
+		err := startIn(s.enter, cmd)
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // how it ended stands in its log
