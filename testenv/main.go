@@ -44,6 +44,27 @@ func runMain(m *testing.M, commands []Command) int {
 	return code
 }
 
+// RunTests runs the tests in this process, as the user that it has, and closes
+// what they shared.
+func RunTests(m *testing.M) int { return runTests(m) }
+
+// Rerun starts this test binary once more, with all its flags and another
+// environment and attributes, and gives its exit status. The child dies with
+// this process.
+func Rerun(attr syscall.SysProcAttr, env ...string) (int, error) {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), env...)
+	attr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr = &attr
+	err := runForwarding(cmd)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exitCode(exit), nil
+	}
+	return 0, err
+}
+
 func runTests(m *testing.M) int {
 	code := m.Run()
 	if shared.pair == nil {

@@ -17,8 +17,17 @@ const programVariable = "WATCHDOG_TEST_PROGRAM"
 // flags of go build, before the tests become another user, and removes it at
 // the end. See Program.
 func MainWithProgram(m *testing.M, flags []string, commands ...Command) {
-	if AsCommand() || os.Getenv(programVariable) != "" {
+	if AsCommand() {
 		Main(m, commands...)
+	}
+	WithProgram(flags, func() int { return runMain(m, commands) })
+}
+
+// WithProgram is for a TestMain that starts its tests in a way of its own: it
+// builds the program, once, calls run and ends the process with its result.
+func WithProgram(flags []string, run func() int) {
+	if os.Getenv(programVariable) != "" {
+		os.Exit(run())
 	}
 	dir, err := buildProgram(flags)
 	if err != nil {
@@ -31,7 +40,7 @@ func MainWithProgram(m *testing.M, flags []string, commands ...Command) {
 		// not to; and a race that was reported must not hide what comes after.
 		_ = os.Setenv("GORACE", "atexit_sleep_ms=0 halt_on_error=0")
 	}
-	code := runMain(m, commands)
+	code := run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -1,0 +1,5 @@
+package netlab
+
+import "testing"
+
+func TestMain(m *testing.M) { Main(m, []string{"-race"}) }
