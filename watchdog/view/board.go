@@ -23,8 +23,13 @@ type Board struct {
 type entry struct {
 	report  Report
 	at      time.Time
+	since   time.Time // of the first of the reports that have come without a gap
 	retired []string
 }
+
+// silentGap is how long a node must have been unheard for its next report to
+// count as its return.
+const silentGap = 5 * time.Second
 
 // NewBoard begins an empty board. All times given to it must carry the
 // monotonic reading of the same process.
@@ -54,7 +59,11 @@ func merge(old entry, r Report, at time.Time) (entry, bool) {
 		if old.report.Boot != "" && r.Seq <= old.report.Seq {
 			return old, false
 		}
-		return entry{report: r, at: at, retired: old.retired}, true
+		since := old.since
+		if since.IsZero() || at.Sub(old.at) > silentGap {
+			since = at
+		}
+		return entry{report: r, at: at, since: since, retired: old.retired}, true
 	}
 	if slices.Contains(old.retired, r.Boot) {
 		return old, false
@@ -66,7 +75,7 @@ func merge(old entry, r Report, at time.Time) (entry, bool) {
 	if n := len(retired) - retiredBoots; n > 0 {
 		retired = retired[n:]
 	}
-	return entry{report: r, at: at, retired: retired}, true
+	return entry{report: r, at: at, since: at, retired: retired}, true
 }
 
 // SetAlive records what gossip membership thinks of a node.
@@ -80,7 +89,7 @@ func (b *Board) View(now time.Time) View {
 		Alive:   maps.Clone(b.alive), Up: max(0, now.Sub(b.began)),
 	}
 	for name, e := range b.entries {
-		v.Reports[name] = Heard{Report: e.report, Heard: max(0, now.Sub(e.at))}
+		v.Reports[name] = Heard{Report: e.report, Heard: max(0, now.Sub(e.at)), Present: max(0, now.Sub(e.since))}
 	}
 	return v
 }

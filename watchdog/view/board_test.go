@@ -54,3 +54,25 @@ func TestBoard_View_AgesGrowOnOurClock(t *testing.T) {
 		t.Errorf("age %s: a view changed the report", again[0].Age)
 	}
 }
+
+// A node is present since it was first heard without a gap, in one run of its
+// service: that of a restart or a healed cut is a moment ago.
+func TestBoard_View_PresenceBeginsAnewAfterRestartAndSilence(t *testing.T) {
+	b, now := board(t)
+	for _, c := range []struct {
+		after time.Duration
+		r     view.Report
+		want  time.Duration
+	}{
+		{0, told("one", 1), 0}, {4 * sec, told("one", 2), 4 * sec}, {8 * sec, told("one", 3), 8 * sec},
+		{14 * sec, told("one", 4), 0}, // unheard for six seconds
+		{16 * sec, told("one", 5), 2 * sec},
+		{17 * sec, told("two", 1), 0},   // restarted
+		{18 * sec, told("one", 9), sec}, // a late packet of the former run
+	} {
+		b.Put(c.r, now.Add(c.after))
+		if got := b.View(now.Add(c.after)).Reports["db2"].Present; got != c.want {
+			t.Errorf("after %s: present for %s, want %s", c.after, got, c.want)
+		}
+	}
+}

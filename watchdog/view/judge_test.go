@@ -122,6 +122,13 @@ func TestJudge_Scenarios(t *testing.T) {
 		}, []string{"PeerUnreachable/db1-db2", "ReplicationDown/db2"}},
 		"one-way cut": {func(t *testing.T) *scene { return pair(t).oneWay("db2", "db1", 9*sec) },
 			[]string{"PeerUnreachable/db1-db2"}},
+		"a node that has just come back, not tried again yet": {func(t *testing.T) *scene {
+			s := pair(t).oneWay("db2", "db1", 40*sec)
+			h := s.v.Reports["db1"]
+			h.Present = 200 * ms // the newest try is 300 ms old
+			s.v.Reports["db1"] = h
+			return s
+		}, nil},
 		"gossip port cut only": {func(t *testing.T) *scene { return pair(t).silent("db1", 30*sec) },
 			[]string{"PeerPathPartial/db1"}},
 		"planned stop of a service": {func(t *testing.T) *scene {

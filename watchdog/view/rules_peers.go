@@ -75,7 +75,7 @@ func (j *judgement) peer(node string, silent, planned bool) {
 			text: fmt.Sprintf("%s reaches the watchdog on %s, but has had no gossip from it for %s: look at UDP and TCP of the gossip port.",
 				j.Self, node, j.heardWords(node)),
 		})
-	case reach == reachDead:
+	case reach == reachDead && j.triedSince(node):
 		first, second := min(j.Self, node), max(j.Self, node)
 		j.raise(finding{
 			code: PeerUnreachable, subject: first + "-" + second, evidence: j.peerEvidence(node),
@@ -83,6 +83,13 @@ func (j *judgement) peer(node string, silent, planned bool) {
 				first, second, j.Self, node, j.oneWay(node)),
 		})
 	}
+}
+
+// triedSince reports whether this node has tried the direct path since the other
+// one is heard: one that has just come back was out of reach a moment before.
+func (j *judgement) triedSince(node string) bool {
+	e, ok := j.edge(j.Self, node)
+	return ok && e.Age >= 0 && e.Age < j.Reports[node].Present
 }
 
 // plannedStop pages nobody; a service that stays stopped is told by mail.

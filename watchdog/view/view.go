@@ -20,6 +20,10 @@ type NodeInfo struct {
 type Heard struct {
 	Report Report
 	Heard  time.Duration
+	// Present is how long ago the first of the reports came that have followed
+	// each other without a gap, from one run of the service: what was tried in
+	// vain before tells nothing about the node as it is now.
+	Present time.Duration
 }
 
 // View is node × observer: what every node last told, with ages. It is a value;
