@@ -19,12 +19,16 @@ import (
 const hold = 2 * time.Second
 
 // newSite makes a healthy, adopted pair with its services; the caller closes it.
-func newSite(b *testing.B) *demo.Site {
+func newSite(b *testing.B, options ...func(*demo.SiteOptions)) *demo.Site {
 	b.Helper()
 	testenv.NeedPostgres(b)
 	ctx, cancel := context.WithTimeout(b.Context(), 3*time.Minute)
 	defer cancel()
-	s, err := demo.NewSite(ctx, demo.SiteOptions{Binary: testenv.Program(b), Hold: hold})
+	o := demo.SiteOptions{Binary: testenv.Program(b), Hold: hold}
+	for _, opt := range options {
+		opt(&o)
+	}
+	s, err := demo.NewSite(ctx, o)
 	if err != nil {
 		b.Fatalf("make site: %v", err)
 	}

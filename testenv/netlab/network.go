@@ -45,7 +45,7 @@ func New(ctx context.Context, names ...string) (*Network, error) {
 		return nil, errors.New("make network: more than 250 in one process")
 	}
 	n := &Network{Outside: fmt.Sprintf("10.99.%d.254", i), subnet: fmt.Sprintf("10.99.%d.0/24", i), bridge: fmt.Sprintf("lan%d", i)}
-	err := ip(ctx, nil, "link set lo up", "link add "+n.bridge+" type bridge", "addr add "+n.Outside+"/24 dev "+n.bridge, "link set "+n.bridge+" up")
+	err := ip(ctx, nil, "link add "+n.bridge+" type bridge", "addr add "+n.Outside+"/24 dev "+n.bridge, "link set "+n.bridge+" up")
 	for k, name := range names {
 		if err != nil {
 			break

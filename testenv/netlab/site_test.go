@@ -27,7 +27,7 @@ type site struct {
 // ends with the test.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	need(t)
+	Need(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	n, err := New(ctx, "db1", "db2", "wit")
