@@ -202,6 +202,9 @@ func (s *Service) obey(ctx context.Context) {
 		s.log.Warn("obeying a fence order", zap.String("plan", o.Operation), zap.String("peer", o.Issuer), zap.Uint64("epoch", o.Epoch.Number))
 		seal, done := context.WithTimeout(context.WithoutCancel(ctx), sealLimit)
 		defer done()
-		s.sealSelf(seal, o)
+		primary, known := s.running()
+		if out := s.sealSelf(seal, o); primary && known {
+			s.noteLateSeal(o, out)
+		}
 	}
 }

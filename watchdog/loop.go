@@ -146,7 +146,8 @@ func (s *Service) round() (calm bool) {
 	} else if err := s.gossip.Publish(b); err != nil {
 		s.log.Error("publish report", zap.Error(err))
 	}
-	conditions := append(view.Judge(v, s.lim(), now), s.channelConditions()...)
+	judged := view.Judge(v, s.lim(), now)
+	conditions := slices.Concat(judged, s.lateConditions(now, judged), s.channelConditions())
 	if id, known := s.clusterID(v); known {
 		s.engine.SetIdentity(id)
 	}

@@ -88,6 +88,7 @@ type Service struct {
 	status   view.Status
 	open     []alerts.Condition
 	notified map[string][]string // marks of the other services, by node
+	late     *lateSeal           // nil: never
 	lastLoop time.Time
 }
 
