@@ -45,6 +45,7 @@ type CommitProbe struct {
 	flight    bool // a commit was sent and has not been answered
 	failed    CommitResult
 	notBefore time.Time // no dial before: a hung server's listen queue is finite
+	beat      beat
 }
 
 // dialPause spaces the dials to a server that did not let us in.
@@ -118,6 +119,9 @@ func (p *CommitProbe) probe(ctx context.Context) CommitResult {
 	if r.Verdict != VerdictHealthy {
 		return r
 	}
+	if broken, ok := p.heartbeat(ctx); !ok {
+		return broken
+	}
 	if free < 1 {
 		r.Verdict, r.Cause = VerdictSaturated, CauseNoSlot
 	}
@@ -181,7 +185,7 @@ func (p *CommitProbe) commit(ctx context.Context, normal bool) CommitResult {
 		return p.broken(err, VerdictHung)
 	}
 	began := time.Now()
-	err := p.send()
+	err := p.send(emit)
 	if err == nil {
 		err = p.receive(sctx)
 	}
@@ -198,8 +202,8 @@ func (p *CommitProbe) commit(ctx context.Context, normal bool) CommitResult {
 	return CommitResult{Verdict: VerdictHealthy, Local: took}
 }
 
-func (p *CommitProbe) send() error {
-	p.link.pg.Frontend().SendQuery(&pgproto3.Query{String: emit})
+func (p *CommitProbe) send(sql string) error {
+	p.link.pg.Frontend().SendQuery(&pgproto3.Query{String: sql})
 	if err := p.link.pg.Frontend().Flush(); err != nil {
 		return fmt.Errorf("send commit: %w", err)
 	}

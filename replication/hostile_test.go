@@ -78,7 +78,7 @@ func rows(role string, identity ...string) func(string, *pgproto3.Backend) {
 	return func(q string, b *pgproto3.Backend) {
 		values := identity
 		if q != "IDENTIFY_SYSTEM" {
-			values = []string{role}
+			values = []string{role, "0/1"}
 		}
 		var desc pgproto3.RowDescription
 		var row pgproto3.DataRow

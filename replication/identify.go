@@ -13,6 +13,7 @@ type identity struct {
 	timeline Timeline
 	position LSN
 	role     Role
+	replay   LSN // standby with SQL only
 }
 
 // identify asks for identity, position and role, all on one flight.
@@ -31,7 +32,7 @@ func (l *link) identify(ctx context.Context) (identity, error) {
 	case modeOrdinary:
 		return l.identifyBySQL(ctx)
 	}
-	as, err := l.ask(ctx, "IDENTIFY_SYSTEM", "SELECT pg_is_in_recovery()")
+	as, err := l.ask(ctx, "IDENTIFY_SYSTEM", sqlRole)
 	if err != nil {
 		return identity{}, err
 	}
@@ -39,9 +40,13 @@ func (l *link) identify(ctx context.Context) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	id.role, err = readRole(as[1])
+	id.role, id.replay, err = readRole(as[1])
 	return id, err
 }
+
+// sqlRole comes right after IDENTIFY_SYSTEM: the replayed position at the pace
+// of the probe is what makes lag in time true to one period.
+const sqlRole = "SELECT r, CASE WHEN r THEN pg_last_wal_replay_lsn() END FROM pg_is_in_recovery() r"
 
 func readIdentity(a answer) (identity, error) {
 	cols, err := a.one(3)
@@ -63,19 +68,29 @@ func readIdentity(a answer) (identity, error) {
 	return id, nil
 }
 
-func readRole(a answer) (Role, error) {
-	cols, err := a.one(1)
+// readRole reads the answer to sqlRole.
+func readRole(a answer) (Role, LSN, error) {
+	cols, err := a.one(2)
 	if err != nil {
-		return RoleUnknown, fmt.Errorf("read role: %w", err)
+		return RoleUnknown, 0, fmt.Errorf("read role: %w", err)
 	}
+	role := RoleUnknown
 	switch {
 	case cols[0].null:
 	case cols[0].s == "t":
-		return RoleStandby, nil
+		role = RoleStandby
 	case cols[0].s == "f":
-		return RolePrimary, nil
+		role = RolePrimary
 	}
-	return RoleUnknown, fmt.Errorf("read role %q: %w", cols[0].s, ErrProtocol)
+	if role == RoleUnknown {
+		return RoleUnknown, 0, fmt.Errorf("read role %q: %w", cols[0].s, ErrProtocol)
+	}
+	s := scan{cols: cols, at: 1}
+	replay := s.lsn()
+	if s.err != nil {
+		return RoleUnknown, 0, fmt.Errorf("read replayed position: %w", s.err)
+	}
+	return role, replay, nil
 }
 
 // sqlIdentity gives what IDENTIFY_SYSTEM gives to sessions that are no
@@ -86,7 +101,7 @@ const sqlIdentity = `SELECT (SELECT system_identifier FROM pg_control_system()),
    (SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()))::text
   ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint::text END,
  CASE WHEN r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_flush_lsn() END,
- r FROM pg_is_in_recovery() r`
+ r, CASE WHEN r THEN pg_last_wal_replay_lsn() END FROM pg_is_in_recovery() r`
 
 func (l *link) identifyBySQL(ctx context.Context) (identity, error) {
 	as, err := l.ask(ctx, sqlIdentity)
@@ -97,7 +112,10 @@ func (l *link) identifyBySQL(ctx context.Context) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	id.role, err = readRole(answer{rows: [][]text{{as[0].rows[0][3]}}})
+	if len(as[0].rows[0]) != 5 {
+		return identity{}, fmt.Errorf("identify server: %d columns, want 5: %w", len(as[0].rows[0]), ErrProtocol)
+	}
+	id.role, id.replay, err = readRole(answer{rows: [][]text{as[0].rows[0][3:]}})
 	return id, err
 }
 

@@ -85,6 +85,9 @@ type Relation struct {
 	// one holds past SwitchPoint.
 	Ahead Side
 	Bytes uint64
+	// OnlyA and OnlyB are the bytes past SwitchPoint that one side holds and the
+	// other lacks; both 0 when SwitchPoint is. A standby counts what it received.
+	OnlyA, OnlyB uint64
 	// TwoPrimaries is true when both are out of recovery, whatever Kind says.
 	TwoPrimaries bool
 	Reason       string
@@ -95,8 +98,19 @@ type Relation struct {
 // the same with a and b exchanged, sides exchanged.
 func Relate(a, b Standing) Relation {
 	r := relate(a, b)
+	if r.SwitchPoint != 0 {
+		r.OnlyA, r.OnlyB = a.reached().Since(r.SwitchPoint), b.reached().Since(r.SwitchPoint)
+	}
 	r.TwoPrimaries = a.Role == RolePrimary && b.Role == RolePrimary && a.SystemID == b.SystemID && a.SystemID != 0
 	return r
+}
+
+// reached is the end of the WAL that the server is known to hold.
+func (s Standing) reached() LSN {
+	if s.Role == RoleStandby {
+		return max(s.Position, s.Replay)
+	}
+	return s.Position
 }
 
 func relate(a, b Standing) Relation {
@@ -143,10 +157,7 @@ func ancestry(old, young Standing, side Side) Relation {
 
 // judgeFork decides once the lines are known to part at r.SwitchPoint.
 func judgeFork(r Relation, old Standing, side Side) Relation {
-	reached := old.Position
-	if old.Role == RoleStandby && old.Replay > reached {
-		reached = old.Replay
-	}
+	reached := old.reached()
 	past := reached.Since(r.SwitchPoint)
 	switch {
 	case reached == 0:
@@ -175,15 +186,19 @@ func judgeFork(r Relation, old Standing, side Side) Relation {
 func sameTimeline(a, b Standing) Relation {
 	switch {
 	case a.Role == RolePrimary && b.Role == RolePrimary:
-		return Relation{Kind: RelationSplitBrain, Reason: fmt.Sprintf("two primaries on timeline %d", a.Timeline)}
+		r := Relation{Kind: RelationSplitBrain, Reason: fmt.Sprintf("two primaries on timeline %d", a.Timeline)}
+		if at, differ := apart(a, b); differ {
+			r.SwitchPoint = at
+		}
+		return r
 	case a.Role == RoleUnknown || b.Role == RoleUnknown:
 		return Relation{Reason: "role not known"}
 	}
 	if a.Timeline > 1 {
-		if a.History == nil || b.History == nil || a.History.Timeline != a.Timeline || b.History.Timeline != b.Timeline {
+		if !a.knowsHistory() || !b.knowsHistory() {
 			return Relation{Reason: fmt.Sprintf("history of timeline %d not known", a.Timeline)}
 		}
-		if at, differ := parting(a.History.Parents, b.History.Parents); differ {
+		if at, differ := apart(a, b); differ {
 			return Relation{Kind: RelationDiverged, SwitchPoint: at, Reason: fmt.Sprintf("timeline %d has two different histories", a.Timeline)}
 		}
 	}
@@ -194,6 +209,17 @@ func sameTimeline(a, b Standing) Relation {
 		return Relation{Reason: "position not known"}
 	}
 	return ahead(a.Position, b.Position)
+}
+
+func (s Standing) knowsHistory() bool { return s.History != nil && s.History.Timeline == s.Timeline }
+
+// apart says where two servers of one timeline number parted: both were promoted
+// to it, from different points. Equal histories prove nothing.
+func apart(a, b Standing) (at LSN, differ bool) {
+	if !a.knowsHistory() || !b.knowsHistory() {
+		return 0, false
+	}
+	return parting(a.History.Parents, b.History.Parents)
 }
 
 // epochsDiffer finds two promotions that took the same timeline at the same

@@ -66,6 +66,8 @@ func TestRelate(t *testing.T) {
 		"role of the older not known": {with(standby(1, 100, 0, nil), func(s *replication.Standing) { s.Role = replication.RoleUnknown }), primary(2, 150, h2),
 			replication.Relation{Older: replication.SideA, SwitchPoint: 100}},
 		"position of the older not known": {standby(1, 0, 0, nil), primary(2, 150, h2), replication.Relation{Older: replication.SideA, SwitchPoint: 100}},
+		"split brain, both promoted apart": {primary(2, 150, h2), primary(2, 170, h2b),
+			replication.Relation{Kind: replication.RelationSplitBrain, SwitchPoint: 100, TwoPrimaries: true}},
 		"split brain, equal positions": {primary(2, 150, h2), primary(2, 150, h2),
 			replication.Relation{Kind: replication.RelationSplitBrain, TwoPrimaries: true}},
 		"same number, other switch point": {primary(2, 150, h2), standby(2, 150, 150, h2b),
@@ -84,13 +86,13 @@ func TestRelate(t *testing.T) {
 		"standby ahead of it": {primary(1, 90, nil), standby(1, 95, 90, nil), replication.Relation{Kind: replication.RelationSameLine, Ahead: replication.SideB, Bytes: 5}},
 	} {
 		got := replication.Relate(c.a, c.b)
-		if d := cmp.Diff(c.want, got, cmpopts.IgnoreFields(replication.Relation{}, "Reason")); d != "" {
+		if d := cmp.Diff(c.want, got, cmpopts.IgnoreFields(replication.Relation{}, "Reason", "OnlyA", "OnlyB")); d != "" {
 			t.Errorf("%s (%s): %s", name, got.Reason, d)
 		}
 		if got.Kind == replication.RelationUnknown && got.Reason == "" {
 			t.Errorf("%s: unknown without a reason", name)
 		}
-		if d := cmp.Diff(c.want, swap(replication.Relate(c.b, c.a)), cmpopts.IgnoreFields(replication.Relation{}, "Reason")); d != "" {
+		if d := cmp.Diff(c.want, swap(replication.Relate(c.b, c.a)), cmpopts.IgnoreFields(replication.Relation{}, "Reason", "OnlyA", "OnlyB")); d != "" {
 			t.Errorf("%s, exchanged: %s", name, d)
 		}
 	}
@@ -99,7 +101,33 @@ func TestRelate(t *testing.T) {
 func swap(r replication.Relation) replication.Relation {
 	other := map[replication.Side]replication.Side{replication.SideA: replication.SideB, replication.SideB: replication.SideA}
 	r.Older, r.Ahead = other[r.Older], other[r.Ahead]
+	r.OnlyA, r.OnlyB = r.OnlyB, r.OnlyA
 	return r
+}
+
+func TestRelate_Parted_CountsWhatEachSideHoldsAlone(t *testing.T) {
+	h2, h2b := history(2, 100), history(2, 120)
+	for name, c := range map[string]struct {
+		a, b replication.Standing
+		a1   uint64
+		b1   uint64
+	}{
+		"same number, other switch point":     {primary(2, 150, h2), standby(2, 170, 160, h2b), 50, 70},
+		"two primaries of one number":         {primary(2, 150, h2), primary(2, 130, h2b), 50, 30},
+		"old primary past the switch point":   {primary(1, 101, nil), primary(2, 150, h2), 1, 50},
+		"superseded, nothing lost":            {primary(1, 100, nil), primary(2, 150, h2), 0, 50},
+		"replayed further than received":      {standby(1, 0, 130, nil), primary(2, 150, h2), 30, 50},
+		"ancestors parted two steps before":   {primary(3, 300, history(3, 90, 200)), standby(2, 140, 140, h2), 210, 50},
+		"one line":                            {primary(2, 150, h2), standby(2, 140, 140, h2), 0, 0},
+		"two primaries, histories are equal":  {primary(2, 150, h2), primary(2, 130, h2), 0, 0},
+		"two primaries, one history unknown":  {primary(2, 150, h2), primary(2, 130, nil), 0, 0},
+		"position of one side not known (0)":  {primary(2, 0, h2), standby(2, 170, 160, h2b), 0, 70},
+		"unrelated, no switch point is known": {standby(2, 110, 110, nil), primary(3, 300, &replication.History{Timeline: 3, Parents: []replication.HistoryEntry{{Timeline: 1, SwitchPoint: 100}}}), 0, 0},
+	} {
+		if r := replication.Relate(c.a, c.b); r.OnlyA != c.a1 || r.OnlyB != c.b1 {
+			t.Errorf("%s: %d and %d bytes past %s, want %d and %d", name, r.OnlyA, r.OnlyB, r.SwitchPoint, c.a1, c.b1)
+		}
+	}
 }
 
 // TestRelate_Symmetric_NeverCallsTwoPrimariesOneLine holds for any standings.

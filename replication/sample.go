@@ -29,6 +29,10 @@ type Sample struct {
 	// received and flushed, not what was replayed (PostgreSQL: IDENTIFY_SYSTEM,
 	// src/backend/replication/walsender.c).
 	Position LSN
+	// Replay is how far a standby has replayed, read on the same flight right
+	// after Position, which may lie before it by then. 0 on a primary, and where
+	// it is not known (a physical session runs no SQL).
+	Replay LSN
 }
 
 // Status is what one SQL probe of one server gave. LSN fields that do not
@@ -59,6 +63,7 @@ type Status struct {
 	Slots                   []SlotRow
 	Settings                map[string]string // settings that must match on both nodes
 	Epoch                   *EpochRow         // newest row of our epoch table; nil when the schema is not installed
+	Heartbeats              []HeartbeatRow    `json:",omitempty"` // none when the schema is not installed, or nothing was written yet
 	// StatsVisible is false when our login may not see other sessions' rows
 	// (no pg_monitor): Standbys and Receiver are then unknown, not empty.
 	StatsVisible bool
@@ -95,6 +100,7 @@ type ReceiverRow struct {
 	SenderPort int
 	SlotName   string
 	Flushed    LSN
+	Written    LSN `json:",omitempty"` // received, and not yet durable past Flushed; 0 when not known
 	Timeline   Timeline
 	MessageAge time.Duration // now() - last_msg_receipt_time
 }
@@ -116,4 +122,13 @@ type EpochRow struct {
 	ID        string
 	Node      string
 	Operation string
+}
+
+// HeartbeatRow is one row of watchdog.heartbeat: when a node, while it was
+// primary, last wrote there. At comes from that node's server alone, so that two
+// reads of one row, here and on a standby, are told apart by one clock.
+type HeartbeatRow struct {
+	Node string
+	At   time.Time
+	Age  time.Duration // by the clock of the server that was read; 0 where that clock is behind
 }

@@ -74,6 +74,18 @@ func (s *scan) uint64() uint64 {
 	return n
 }
 
+func (s *scan) int64() int64 {
+	v, ok := s.next()
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		s.fail("number", v, err)
+	}
+	return n
+}
+
 func (s *scan) lsn() LSN {
 	v, ok := s.next()
 	if !ok {

@@ -44,7 +44,9 @@ const (
  (SELECT coalesce(sum(conflicts), 0)::bigint FROM pg_stat_database),
  (SELECT count(*) FROM pg_db_role_setting WHERE array_to_string(setconfig, ',') ~ '(^|,)synchronous_commit='),
  (SELECT count(*) > 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'watchdog'
-   AND c.relname = 'epoch' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
+   AND c.relname = 'epoch' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')),
+ (SELECT count(*) > 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'watchdog'
+   AND c.relname = 'heartbeat' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
  FROM pg_is_in_recovery() r`
 
 	// A walsender that only answers probes shows as a row in state startup
@@ -55,7 +57,7 @@ const (
  ORDER BY application_name, pid`
 
 	sqlReceiver = `SELECT status, sender_host, sender_port, slot_name, flushed_lsn, received_tli,
- (extract(epoch FROM clock_timestamp() - last_msg_receipt_time) * 1000)::bigint
+ (extract(epoch FROM clock_timestamp() - last_msg_receipt_time) * 1000)::bigint, written_lsn
  FROM pg_stat_wal_receiver WHERE status IS NOT NULL`
 
 	sqlSlots = `SELECT slot_name, slot_type, active, wal_status, restart_lsn,
@@ -69,6 +71,11 @@ const (
  FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off'`
 
 	sqlEpoch = `SELECT number, id, node, operation FROM watchdog.epoch ORDER BY number DESC, at DESC LIMIT 1`
+
+	// The ages count from one and the same moment; a pair has two rows.
+	sqlHeartbeats = `SELECT node, (extract(epoch FROM at) * 1000000)::bigint,
+ (extract(epoch FROM clock_timestamp() - at) * 1000)::bigint FROM watchdog.heartbeat
+ WHERE at BETWEEN '2000-01-01' AND '9000-01-01' ORDER BY node LIMIT 16`
 )
 
 func sqlSettings() string {
@@ -92,20 +99,37 @@ func (l *link) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("read status: %w", err)
 	}
-	st, hasEpoch, err := readScalars(as[0])
+	st, has, err := readScalars(as[0])
 	if err == nil {
 		err = errors.Join(readStandbys(&st, as[1]), readReceiver(&st, as[2]), readSlots(&st, as[3]), readSettings(&st, as[4]), readArchiver(&st, as[5]))
 	}
 	if err != nil {
 		return Status{}, fmt.Errorf("read status: %w", err)
 	}
-	if hasEpoch {
-		if st.Epoch, err = l.epoch(ctx); err != nil {
-			return Status{}, fmt.Errorf("read status: %w", err)
-		}
+	if err := l.ours(ctx, &st, has); err != nil {
+		return Status{}, fmt.Errorf("read status: %w", err)
 	}
 	st.At, st.Took = time.Now(), time.Since(began)
 	return st, nil
+}
+
+// ours reads our own tables, where they are: an installation may lack one.
+func (l *link) ours(ctx context.Context, st *Status, has tables) (err error) {
+	if has.epoch {
+		if st.Epoch, err = l.epoch(ctx); err != nil {
+			return err
+		}
+	}
+	if has.heartbeat {
+		as, err := l.ask(ctx, sqlHeartbeats)
+		if err != nil {
+			return err
+		}
+		if err := readHeartbeats(st, as[0]); err != nil {
+			return fmt.Errorf("read heartbeat rows: %w", err)
+		}
+	}
+	return nil
 }
 
 // epoch reads the newest row of watchdog.epoch; nil when there is none.

@@ -1,9 +1,14 @@
 package replication
 
-func readScalars(a answer) (st Status, hasEpoch bool, err error) {
-	cols, err := a.one(23)
+import "time"
+
+// tables says which of our own tables a server has and lets us read.
+type tables struct{ epoch, heartbeat bool }
+
+func readScalars(a answer) (st Status, has tables, err error) {
+	cols, err := a.one(24)
 	if err != nil {
-		return Status{}, false, err
+		return Status{}, tables{}, err
 	}
 	s := scan{cols: cols}
 	st = Status{
@@ -30,8 +35,8 @@ func readScalars(a answer) (st Status, hasEpoch bool, err error) {
 		Conflicts:               s.uint64(),
 		CommitExceptions:        s.int(),
 	}
-	hasEpoch = s.bool()
-	return st, hasEpoch, s.err
+	has = tables{epoch: s.bool(), heartbeat: s.bool()}
+	return st, has, s.err
 }
 
 // each reads every row of an answer; a refusal is an error, never no rows.
@@ -62,7 +67,7 @@ func readReceiver(st *Status, a answer) error {
 	return each(a, func(s *scan) {
 		st.Receiver = &ReceiverRow{
 			Status: s.str(), SenderHost: s.str(), SenderPort: s.int(), SlotName: s.str(),
-			Flushed: s.lsn(), Timeline: s.timeline(), MessageAge: s.millis(),
+			Flushed: s.lsn(), Timeline: s.timeline(), MessageAge: s.millis(), Written: s.lsn(),
 		}
 	})
 }
@@ -87,5 +92,11 @@ func readSettings(st *Status, a answer) error {
 func readArchiver(st *Status, a answer) error {
 	return each(a, func(s *scan) {
 		st.Archiver = &ArchiverRow{Archived: s.uint64(), Failed: s.uint64(), LastFailedNow: s.bool(), LastAge: s.millis()}
+	})
+}
+
+func readHeartbeats(st *Status, a answer) error {
+	return each(a, func(s *scan) {
+		st.Heartbeats = append(st.Heartbeats, HeartbeatRow{Node: s.str(), At: time.UnixMicro(s.int64()).UTC(), Age: s.millis()})
 	})
 }

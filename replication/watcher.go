@@ -109,7 +109,7 @@ func (w *Watcher) answered(began time.Time, id identity, detail string) {
 	w.misses, w.stopping = 0, false
 	w.report(Sample{
 		At: now, Took: now.Sub(began), Verdict: VerdictHealthy, Detail: detail,
-		SystemID: id.systemID, Role: id.role, Timeline: id.timeline, Position: id.position,
+		SystemID: id.systemID, Role: id.role, Timeline: id.timeline, Position: id.position, Replay: id.replay,
 	})
 	if id.timeline != w.seen {
 		w.seen, w.nextSQL = id.timeline, time.Time{} // a new connection or a new timeline: read everything now

@@ -18,7 +18,7 @@ import (
 func TestWatcher_Pair_SeesRolesPositionsAndStatus(t *testing.T) {
 	pair := testenv.SharedPair(t)
 	p, s := watch(t, target(pair.Servers[0])), watch(t, target(pair.Servers[1]))
-	if got := p.until(t, replication.VerdictHealthy); got.Role != replication.RolePrimary || got.Timeline != 1 || got.Cause != "" {
+	if got := p.until(t, replication.VerdictHealthy); got.Role != replication.RolePrimary || got.Timeline != 1 || got.Cause != "" || got.Replay != 0 {
 		t.Errorf("primary: %+v", got)
 	}
 	if got := s.until(t, replication.VerdictHealthy); got.Role != replication.RoleStandby || got.SystemID != p.last().SystemID {
@@ -40,7 +40,7 @@ func TestWatcher_Pair_SeesRolesPositionsAndStatus(t *testing.T) {
 	}
 	st = s.status()
 	if !st.InRecovery || st.Replay == 0 || st.Flush != 0 || st.Receiver == nil || st.Receiver.Status != "streaming" ||
-		st.Receiver.SenderPort != pair.Servers[0].Port || st.Receiver.Timeline != 1 {
+		st.Receiver.SenderPort != pair.Servers[0].Port || st.Receiver.Timeline != 1 || st.Receiver.Written != 0 && st.Receiver.Written < st.Receiver.Flushed {
 		t.Errorf("status of the standby: %+v, receiver %+v", st, st.Receiver)
 	}
 }
@@ -65,8 +65,14 @@ func TestWatcher_ReplayPaused_PositionIsReceived(t *testing.T) {
 		t.Fatal(err)
 	}
 	testenv.Wait(t, limit, "position "+end, func() (bool, string) {
-		st := w.status()
-		return w.last().Position >= want && st != nil && st.ReplayPaused && st.Replay < want, fmt.Sprint(w.last().Position, st)
+		st, last := w.status(), w.last()
+		return last.Position >= want && last.Replay > 0 && last.Replay < want && st != nil && st.ReplayPaused && st.Replay < want, fmt.Sprint(last, st)
+	})
+	if err := second.Exec(ctx, "SELECT pg_wal_replay_resume()"); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Wait(t, limit, "replay up to "+end, func() (bool, string) {
+		return w.last().Replay >= want, fmt.Sprint(w.last())
 	})
 }
 
