@@ -1,5 +1,7 @@
 package alerts
 
+import "maps"
+
 // Facts is what a phrase may speak of.
 type Facts struct {
 	Cluster string // name of the pair
@@ -36,6 +38,7 @@ type Catalogue struct {
 	SupersededPrimary    Phrase
 	NoSample             Phrase
 	NotificationFailing  Phrase
+	Lag                  LagPhrases
 	Other                func(code string) Phrase // a condition without words of its own
 	Words                Words
 }
@@ -73,7 +76,7 @@ func (c Catalogue) phrase(code string) Phrase {
 func (c Catalogue) Has(code string) bool { return c.known()[code] != nil }
 
 func (c Catalogue) known() map[string]Phrase {
-	return map[string]Phrase{
+	all := map[string]Phrase{
 		CodeNoPrimary:            c.NoPrimary,
 		CodePostgresDown:         c.PostgresDown,
 		CodeTwoPrimaries:         c.TwoPrimaries,
@@ -91,4 +94,6 @@ func (c Catalogue) known() map[string]Phrase {
 		CodeNoSample:             c.NoSample,
 		CodeNotificationFailing:  c.NotificationFailing,
 	}
+	maps.Copy(all, c.Lag.known())
+	return all
 }

@@ -40,6 +40,8 @@ type Condition struct {
 	// InhibitedBy lists codes (any subject) whose open incident lists this one
 	// instead of a message of its own.
 	InhibitedBy []string
+	// Rise is what it becomes when its present figure lasts; nil: what it is.
+	Rise *Rise `json:",omitempty"`
 	// NeverSilenced marks a condition that no silence, pause or inhibition may
 	// hold back.
 	NeverSilenced bool

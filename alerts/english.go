@@ -20,6 +20,7 @@ func English() Catalogue {
 		enSupersededPrimary,
 		enNoSample,
 		enNotificationFailing,
+		englishLag(),
 		enOther,
 		englishWords(),
 	}

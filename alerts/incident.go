@@ -65,6 +65,9 @@ type Incident struct {
 	FiredAt    time.Time `json:"fired_at,omitzero"`
 	GoneSince  time.Time `json:"gone_since,omitzero"`
 	ResolvedAt time.Time `json:"resolved_at,omitzero"`
+	// RiseFrom is since when the condition has been past its graver threshold
+	// without a break; zero when it is not.
+	RiseFrom time.Time `json:"rise_from,omitzero"`
 	// Root is the code of the incident that lists this one; empty when none.
 	Root string `json:"root,omitempty"`
 	// RootFired says that the root was told, so that this one waits its own hold

@@ -100,7 +100,7 @@ func advanceAbsent(in Incident, r rules, now time.Time) Incident {
 // rebased ties stored times to the clock of this run: each keeps its age, and
 // from then on a clock that is set, as NTP does after a boot, changes none.
 func rebased(in Incident, now time.Time) Incident {
-	for _, t := range []*time.Time{&in.FirstSeen, &in.HoldFrom, &in.FiredAt, &in.CauseGone, &in.GoneSince, &in.ResolvedAt} {
+	for _, t := range []*time.Time{&in.FirstSeen, &in.HoldFrom, &in.FiredAt, &in.CauseGone, &in.GoneSince, &in.ResolvedAt, &in.RiseFrom} {
 		*t = rebase(*t, now)
 	}
 	return in

@@ -20,6 +20,7 @@ func (e *Engine) round(conditions []Condition, now time.Time) *round {
 		roots: map[string]*Incident{}, visited: map[string]bool{}, peers: openAtPeers(e.peer.Notified),
 	}
 	lost := 0
+	grave := map[string]Condition{}
 	for _, c := range conditions {
 		id := identity(c.Code, c.Subject)
 		in := e.incidents[id]
@@ -31,17 +32,34 @@ func (e *Engine) round(conditions []Condition, now time.Time) *round {
 			in = &Incident{}
 			e.incidents[id] = in
 		}
-		if !r.present[id] || c.Severity > in.Condition.Severity {
-			in.Condition = c
+		if !r.present[id] || c.Severity > grave[id].Severity {
+			grave[id] = c
 		}
 		in.seen, r.present[id] = true, true
 	}
+	e.take(grave, now)
 	e.noteOverflow(lost)
 	r.order = sortedKeys(e.incidents)
 	for _, id := range r.order {
 		r.root(id)
 	}
 	return r
+}
+
+// take brings every incident up to what was observed. A break ends the time that
+// its figure has been past the graver threshold.
+func (e *Engine) take(observed map[string]Condition, now time.Time) {
+	for id, in := range e.incidents {
+		from := in.RiseFrom
+		if c, present := observed[id]; present {
+			in.take(c, now)
+		} else {
+			in.RiseFrom = time.Time{}
+		}
+		if !in.RiseFrom.Equal(from) {
+			e.dirty.incidents[id] = in // outlives a restart, as the hold does
+		}
+	}
 }
 
 func (e *Engine) noteOverflow(lost int) {

@@ -140,11 +140,7 @@ func (ob *Observer) hooks(s *server) Hooks {
 			ob.update(func() bool { return s.note(m) })
 		},
 		OnStatus: func(st replication.Status) {
-			ob.update(func() bool {
-				first := s.status == nil
-				s.status, s.statusAt = &st, st.At
-				return first
-			})
+			ob.update(func() bool { return s.noteStatus(st) })
 		},
 		OnHistory: func(h replication.History) {
 			ob.update(func() bool {
@@ -187,7 +183,9 @@ func (ob *Observer) Report() view.Report {
 		Servers: make([]view.ServerReport, 0, len(ob.servers)), Host: ob.host.report(now),
 	}
 	for _, s := range ob.servers {
-		r.Servers = append(r.Servers, s.report(now))
+		sr := s.report(now)
+		sr.Behind = s.behind(ob.servers)
+		r.Servers = append(r.Servers, sr)
 	}
 	if ob.app != nil {
 		r.App = ob.app.report(now, ob.o.AppURL)

@@ -22,6 +22,8 @@ type server struct {
 	statusAt  time.Time
 	overlay   overlay // of the commit probe
 	processes int
+	ring      ring    // of its positions while it is primary
+	applied   applied // while it is a standby
 }
 
 // overlay is a verdict of the commit probe. It counts only while the position
@@ -42,6 +44,7 @@ func (s *server) note(m replication.Sample) bool {
 	answered := m.Verdict == replication.VerdictHealthy
 	if !answered {
 		s.roleSince = time.Time{}
+		s.ring.miss()
 		s.last = m
 		return changed
 	}
@@ -52,8 +55,22 @@ func (s *server) note(m replication.Sample) bool {
 	if !s.answer.At.IsZero() && m.Timeline == s.answer.Timeline && m.Position > s.answer.Position {
 		s.advanced = s.answer.At // the bytes may have come right after that answer
 	}
+	if m.Role == replication.RolePrimary {
+		s.ring.push(m)
+	}
+	s.applied.note(m, s.answer)
 	s.last, s.answer = m, m
 	return changed
+}
+
+// noteStatus takes an SQL answer and says whether it is the first.
+func (s *server) noteStatus(st replication.Status) bool {
+	first := s.status == nil
+	s.status, s.statusAt = &st, st.At
+	if st.Receiver != nil && st.Receiver.Status == "streaming" {
+		s.applied.streams(s.answer)
+	}
+	return first
 }
 
 func (s *server) report(now time.Time) view.ServerReport {
@@ -63,6 +80,7 @@ func (s *server) report(now time.Time) view.ServerReport {
 		Role: s.answer.Role, SystemID: s.answer.SystemID, Timeline: s.answer.Timeline, Position: s.answer.Position,
 		Answered: age(now, s.answer.At), RoleSince: age(now, s.roleSince), Advanced: age(now, s.advanced),
 		Status: s.status, StatusAge: age(now, s.statusAt), Processes: s.processes,
+		Replay: s.answer.Replay, Reached: s.applied.reached, Stuck: s.applied.stuck(now),
 	}
 	if s.last.Verdict == replication.VerdictHealthy && s.overlay.verdict != replication.VerdictUnknown {
 		r.Verdict, r.Cause, r.Detail, r.Since = s.overlay.verdict, s.overlay.cause, s.overlay.detail, age(now, s.overlay.since)

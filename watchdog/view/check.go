@@ -112,6 +112,13 @@ func (c *checker) server(at string, s ServerReport) {
 	c.that(at+".timeline", s.Role == replication.RoleUnknown || s.Timeline > 0, "a known role without a timeline")
 	c.that(at+".answered", s.Verdict != replication.VerdictHealthy || s.Answered >= 0, "healthy without an answer")
 	c.that(at+".processes", s.Processes >= -1 && s.Processes <= 1<<22, "no number of processes")
+	c.lsn(at+".replay", s.Replay)
+	c.lsn(at+".reached", s.Reached)
+	c.span(at+".stuck", s.Stuck)
+	if b := s.Behind; b != nil {
+		c.name(at+".behind", b.Primary)
+		c.span(at+".behind", b.Time)
+	}
 	c.history(at+".history", s.Timeline, s.History)
 	if s.Status != nil {
 		c.status(at+".status", *s.Status)
@@ -156,9 +163,15 @@ func (c *checker) status(at string, s replication.Status) {
 	}
 	if r := s.Receiver; r != nil {
 		c.lsn(at+".receiver", r.Flushed)
+		c.lsn(at+".receiver", r.Written)
 		c.timeline(at+".receiver", r.Timeline)
 		c.gap(at+".receiver", r.MessageAge)
 		c.that(at+".receiver", r.SenderPort >= 0 && r.SenderPort <= 65535, "no port")
+	}
+	c.count(at+".heartbeats", len(s.Heartbeats), maxNodes)
+	for _, h := range s.Heartbeats {
+		c.gap(at+".heartbeats", h.Age)
+		c.that(at+".heartbeats", h.At.Year() >= 1990 && h.At.Year() < 9999, "a time is absurd")
 	}
 	for _, slot := range s.Slots {
 		c.lsn(at+".slots", slot.RestartLSN)

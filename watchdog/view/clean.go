@@ -98,6 +98,9 @@ func cleanStatus(s *replication.Status) {
 	if s.Receiver != nil {
 		words(&s.Receiver.Status, &s.Receiver.SenderHost, &s.Receiver.SlotName)
 	}
+	for i := range s.Heartbeats {
+		words(&s.Heartbeats[i].Node)
+	}
 	if s.Epoch != nil {
 		words(&s.Epoch.ID, &s.Epoch.Node)
 	}

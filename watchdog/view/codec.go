@@ -83,6 +83,7 @@ func clone(r Report) Report {
 		}
 		status := *s.Status
 		status.Standbys, status.Slots = slices.Clone(status.Standbys), slices.Clone(status.Slots)
+		status.Heartbeats = slices.Clone(status.Heartbeats)
 		if status.Receiver != nil {
 			receiver := *status.Receiver
 			status.Receiver = &receiver

@@ -66,6 +66,30 @@ type ServerReport struct {
 	// Processes counts live PostgreSQL processes that hold the data directory;
 	// only the node's own service knows it (-1: not known).
 	Processes int `json:"processes"`
+	// Replay is how far a standby had replayed at its last answer; 0 when not
+	// known. Unlike Status it keeps the pace of the position probe.
+	Replay replication.LSN `json:"replay,omitempty"`
+	// Reached is the highest Position that this observer has seen of a standby on
+	// its timeline and that no stream has confirmed or replaced since; 0 when not
+	// known. Position below it means that the standby has restarted and says less
+	// than it holds.
+	Reached replication.LSN `json:"reached,omitempty"`
+	// Stuck is how long WAL that a standby has received has waited at one
+	// replayed position; 0 when none was seen waiting, or nothing is known.
+	Stuck time.Duration `json:"stuck,omitempty"`
+	// Behind is the standby's lag in time; nil when not known.
+	Behind *Behind `json:"behind,omitempty"`
+}
+
+// Behind is how far a standby was behind its primary at its last answer, in time:
+// how long before that the primary had passed the position up to which it had
+// replayed. It rests on one observer's samples of both and on no clock of theirs.
+type Behind struct {
+	Primary string        `json:"primary"` // whose positions it was measured against
+	Time    time.Duration `json:"time"`
+	// AtLeast says that Time is a lower bound: the observer did not see the
+	// primary when it passed that position.
+	AtLeast bool `json:"at_least,omitempty"`
 }
 
 // OperationReport is one open operation of the reporting node.

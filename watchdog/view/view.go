@@ -93,6 +93,9 @@ func aged(s ServerReport, heard time.Duration) ServerReport {
 	for _, d := range []*time.Duration{&s.Age, &s.Since, &s.Answered, &s.StatusAge, &s.RoleSince, &s.Advanced} {
 		*d = older(*d, heard)
 	}
+	if s.Stuck > 0 {
+		s.Stuck += heard
+	}
 	return s
 }
 
