@@ -38,6 +38,7 @@ func (s *Service) opened(c alerts.Condition, now time.Time) view.OpenCondition {
 	if i.Key != "" && i.State.Open() {
 		id = i.Key.ID()
 	}
+	c.Severity = max(c.Severity, i.Condition.Severity) // it may have risen by lasting
 	o := view.Opened(c, max(0, now.Sub(i.FirstSeen)), i.State.Open(), id)
 	if i.State == alerts.StateInhibited {
 		o.Within = i.Root

@@ -78,33 +78,10 @@ func nodeStatus(in StatusInput, servers []Appraisal, n NodeInfo) NodeStatus {
 	ns.Fence = v.Held(n.Name)
 	i := slices.IndexFunc(servers, func(a Appraisal) bool { return a.Node == n.Name })
 	ns.Role, _ = servers[i].role()
-	ns.ReceiveLagBytes, ns.ReplayLagBytes = lags(servers, servers[i], in.Limits)
+	if ns.Lag = lagOf(v, servers, servers[i], in.Limits); ns.Lag != nil {
+		ns.ReceiveLagBytes, ns.ReplayLagBytes = ns.Lag.ReceiveBytes, ns.Lag.ReplayBytes
+	}
 	return ns
-}
-
-// lags compares a standby with the running primary, through timeline history.
-// Nil is "unknown or not applicable", and 0 is a measured 0.
-func lags(servers []Appraisal, s Appraisal, l Limits) (receive, replay *uint64) {
-	if s.Standing != StandingStandby {
-		return nil, nil
-	}
-	for _, p := range servers {
-		if p.Standing != StandingPrimary || p.ByWAL {
-			continue
-		}
-		kind := replication.Relate(p.Best.standing(l), s.Best.standing(l)).Kind
-		if kind != replication.RelationSameLine && kind != replication.RelationCanFollow {
-			return nil, nil
-		}
-		got := p.Best.Position.Since(s.Best.Position)
-		receive = &got
-		if s.Best.statusFresh(l) && s.Best.Status.InRecovery {
-			applied := p.Best.Position.Since(s.Best.Status.Replay)
-			replay = &applied
-		}
-		return receive, replay
-	}
-	return nil, nil
 }
 
 // state is CRITICAL once a page has lasted past its hold, and at once when

@@ -65,7 +65,7 @@ func Lookup(code Code) (Entry, bool) {
 
 // The catalogue, the gravest first: a group is a slice beside the rules that
 // raise it.
-var catalogue = slices.Concat(pairRules, serverRules, nodeRules)
+var catalogue = slices.Concat(pairRules, serverRules, lagRules, nodeRules)
 
 // pairRules are about the pair as a whole.
 var pairRules = []Entry{
@@ -90,7 +90,7 @@ var pairRules = []Entry{
 		Hint: "watchdog status", Runbook: "timeline-divergence", NeverSilenced: true,
 	},
 	{
-		Code: SupersededPrimary, Means: "a server runs as primary under an epoch that a newer one has replaced",
+		Code: SupersededPrimary, Means: "a server runs as primary under an epoch that a newer one has replaced, or, where there is no epoch, on a timeline that another primary has left",
 		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldRole },
 		Hint: "watchdog fence NODE", Runbook: "superseded-primary",
 	},

@@ -27,9 +27,11 @@ func Judge(v View, l Limits, now time.Time) []alerts.Condition {
 	j.systemIDs()
 	j.timelines()
 	j.epochs()
+	j.supersededLines()
 	j.roles()
 	j.commits()
 	j.replication()
+	j.lag()
 	j.peers()
 	j.application()
 	j.operations()
@@ -54,6 +56,7 @@ type finding struct {
 	hint                string           // replaces the catalogue's
 	severity            *alerts.Severity // replaces the catalogue's
 	hold                *time.Duration   // replaces the catalogue's
+	rise                *alerts.Rise     // what it becomes if its figure lasts
 }
 
 func (j *judgement) raise(c finding) {
@@ -65,6 +68,7 @@ func (j *judgement) raise(c finding) {
 		Code: e.Code, Subject: c.subject, Severity: e.Severity, Hold: e.Hold(j.limits),
 		Text: c.text, Evidence: c.evidence, Hint: strings.ReplaceAll(e.Hint, "NODE", c.subject),
 		Runbook: e.Runbook, InhibitedBy: slices.Clone(e.InhibitedBy), NeverSilenced: e.NeverSilenced,
+		Rise: c.rise,
 	}
 	if c.hint != "" {
 		cond.Hint = c.hint
@@ -94,7 +98,8 @@ func (j *judgement) conditions() []alerts.Condition {
 // unreachable witness explains nothing about a standby.
 func (j *judgement) explains(code Code, c alerts.Condition) bool {
 	if code == NoPrimary {
-		return c.Code == ReplicationDown || c.Code == AppHealthFailing || c.Code == CommitsFailing || j.isPrimary(c.Subject)
+		return c.Code == ReplicationDown || c.Code == AppHealthFailing || c.Code == CommitsFailing ||
+			c.Code == ReplicationLagBytes || c.Code == ReplicationLagTime || j.isPrimary(c.Subject)
 	}
 	some := false
 	for _, other := range j.found {

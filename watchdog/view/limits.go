@@ -45,6 +45,8 @@ type Limits struct {
 	HoldNoSample        time.Duration
 	HoldPlannedStop     time.Duration
 	HoldOrphanIntent    time.Duration
+
+	LagLimits
 }
 
 // DefaultLimits are the defaults of DESIGN section 3 and of the rule catalogue.
@@ -74,6 +76,8 @@ func DefaultLimits() Limits {
 		HoldNoSample:     30 * time.Second,
 		HoldPlannedStop:  15 * time.Minute,
 		HoldOrphanIntent: time.Minute,
+
+		LagLimits: DefaultLagLimits(),
 	}
 }
 
@@ -86,6 +90,9 @@ func (l Limits) Check() error {
 		return fmt.Errorf("check limits: message stale is %s, want more than 30s: an idle primary is silent that long", l.MessageStale)
 	case l.Transit < 0 || l.Grace < 0:
 		return fmt.Errorf("check limits: transit and grace must not be negative")
+	}
+	if err := l.LagLimits.check(); err != nil {
+		return err
 	}
 	for _, h := range l.holds() {
 		if h < 0 {
@@ -104,11 +111,12 @@ func (l Limits) WithHolds(d time.Duration) Limits {
 }
 
 func (l *Limits) holdFields() []*time.Duration {
-	return []*time.Duration{
+	own := []*time.Duration{
 		&l.HoldNoPrimary, &l.HoldPrimaryDown, &l.HoldStandbyDown, &l.HoldCommits, &l.HoldReplicationDown,
 		&l.HoldPeer, &l.HoldPath, &l.HoldApp, &l.HoldRole, &l.HoldTwoPrimaries, &l.HoldNoSample,
 		&l.HoldPlannedStop, &l.HoldOrphanIntent,
 	}
+	return append(own, l.LagLimits.fields()...)
 }
 
 func (l Limits) holds() []time.Duration {

@@ -24,21 +24,32 @@ func (s Sighting) standing(l Limits) replication.Standing {
 			st.Replay = s.Status.Replay
 		}
 	}
+	if s.Role == replication.RoleStandby && s.Replay != 0 {
+		st.Replay = s.Replay // as old as Position, where the SQL answer may be from before
+	}
 	return st
 }
 
 // parted reports whether the server shares no history with the primary, and why.
 // A standby on a later timeline than its primary has parted too, even when the
 // primary wrote nothing past the switch point.
+// Two primaries of one timeline number have parted when their histories say so:
+// each was promoted to it from a point of its own.
 func parted(primary, other Sighting, l Limits) (string, bool) {
-	r := replication.Relate(primary.standing(l), other.standing(l))
+	r := related(primary, other, l)
+	why := r.Reason
+	if words := partingWords(r, primary.Node, other.Node); words != "" {
+		why += "; " + words
+	}
 	switch r.Kind {
 	case replication.RelationDiverged:
-		return r.Reason, true
+		return why, true
+	case replication.RelationSplitBrain:
+		return why, r.SwitchPoint != 0
 	case replication.RelationUnrelated:
-		return r.Reason, primary.SystemID == other.SystemID
+		return why, primary.SystemID == other.SystemID
 	case replication.RelationSuperseded:
-		return r.Reason, r.Older == replication.SideA
+		return why, r.Older == replication.SideA
 	default:
 		return "", false
 	}

@@ -1,8 +1,10 @@
 package view_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gestionale-fullstack/watchdog/alerts"
 	"github.com/gestionale-fullstack/watchdog/fence"
@@ -54,6 +56,70 @@ func TestJudge_TimelineDivergence(t *testing.T) {
 				t.Errorf("conditions are %v, want a divergence: %t", keys(all), c.want)
 			}
 		})
+	}
+}
+
+// without takes every epoch away: a pair that was never adopted.
+func (s *scene) without() *scene {
+	for _, n := range s.v.Nodes {
+		s.report(n.Name, func(r *view.Report) { r.Durable.Epoch = fence.Epoch{} })
+		s.all(n.Name, func(r *view.ServerReport) {
+			if r.Status != nil {
+				r.Status.Epoch = nil
+			}
+		})
+	}
+	return s
+}
+
+func TestJudge_BothPromotedToOneTimelineNumber_ThePartingIsToldInBytes(t *testing.T) {
+	p5 := line(5, 0x4000000000)
+	s := pair(t).all("db2", primaryNow(time.Minute)).
+		all("db1", onTimeline(7, 0x4A00000400, p5, line(6, 0x4900000100))).
+		all("db2", onTimeline(7, 0x4900000900, p5, line(6, 0x4900000300)))
+	const want = "they part at 49/100: db1 holds 4294968064 bytes after it that db2 lacks, db2 holds 2048 bytes that db1 lacks"
+	all := s.judge()
+	if c := pick(t, all, view.TimelineDivergence); c.Subject != "db2" || !strings.Contains(c.Text, want) {
+		t.Errorf("%s: %s", c.Subject, c.Text)
+	}
+	if c := pick(t, all, view.TwoPrimaries); !slices.Contains(c.Evidence, want) {
+		t.Errorf("evidence %q", c.Evidence)
+	}
+	same := pair(t).all("db2", primaryNow(time.Minute)).judge()
+	if slices.Contains(keys(same), "TimelineDivergence/db2") {
+		t.Error("a parting where both histories are equal")
+	}
+}
+
+func TestJudge_StandbyPastTheSwitchPoint_TheTextSaysWhereAndHowMuch(t *testing.T) {
+	s := pair(t).all("db1", onTimeline(7, 0x4900000500, line(6, 0x4900000000))).all("db2", onTimeline(6, 0x4900000060))
+	c := pick(t, s.judge(), view.TimelineDivergence)
+	if want := "they part at 49/0: db1 holds 1280 bytes after it that db2 lacks, db2 holds 96 bytes that db1 lacks"; !strings.Contains(c.Text, want) {
+		t.Errorf("%s", c.Text)
+	}
+}
+
+func TestJudge_NoEpoch_TheOlderTimelinesPrimaryIsSuperseded(t *testing.T) {
+	for name, c := range map[string]struct {
+		old  replication.LSN
+		text string
+	}{
+		"nothing written since": {0x4900000000, "db1 still runs as primary on timeline 6, which db2 left for timeline 7 at 49/0: db1 holds nothing that db2 lacks."},
+		"wrote on":              {0x4900000020, "db1 still runs as primary on timeline 6, which db2 left for timeline 7 at 49/0: db1 holds 32 bytes that db2 lacks."},
+	} {
+		s := pair(t).all("db2", primaryNow(time.Minute)).without().
+			all("db1", onTimeline(6, c.old)).all("db2", onTimeline(7, 0x4900000500, line(6, 0x4900000000)))
+		if got := pick(t, s.judge(), view.SupersededPrimary); got.Subject != "db1" || got.Text != c.text {
+			t.Errorf("%s: %s: %s", name, got.Subject, got.Text)
+		}
+	}
+	s := pair(t).all("db2", primaryNow(time.Minute)).all("db1", onTimeline(6, 0x4900000000)).
+		all("db2", onTimeline(7, 0x4900000500, line(6, 0x4900000000)))
+	if slices.Contains(keys(s.judge()), "SupersededPrimary/db1") {
+		t.Error("the epoch's own primary is called superseded by a promotion that nobody recorded")
+	}
+	if slices.Contains(keys(pair(t).without().judge()), "SupersededPrimary/db1") {
+		t.Error("superseded by a standby")
 	}
 }
 

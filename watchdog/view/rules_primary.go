@@ -27,13 +27,23 @@ func (j *judgement) twoPrimaries() {
 					code: TwoPrimaries, subject: SubjectPair,
 					text: fmt.Sprintf("%s and %s are both primary of the same data (system identifier %s): both accept writes now.",
 						a.Node, b.Node, s.SystemID),
-					evidence: append([]string{s.evidence(), t.evidence()}, j.evidence(a.Node, b.Node)...),
+					evidence: append(j.whereParted(s, t), j.evidence(a.Node, b.Node)...),
 					hint:     j.fenceHint(a.Node, b.Node),
 				})
 				return
 			}
 		}
 	}
+}
+
+// whereParted is the evidence on two primaries: what each said, and where their
+// lines part as far as their histories tell.
+func (j *judgement) whereParted(s, t Sighting) []string {
+	lines := []string{s.evidence(), t.evidence()}
+	if words := partingWords(related(s, t, j.limits), s.Node, t.Node); words != "" {
+		lines = append(lines, words)
+	}
+	return lines
 }
 
 // together finds two sightings that prove both servers out of recovery at one

@@ -37,6 +37,7 @@ type NodeStatus struct {
 	Observers       []string         `json:"observers"`         // same order as Seen
 	ReceiveLagBytes *uint64          `json:"receive_lag_bytes"` // nil: unknown or not applicable
 	ReplayLagBytes  *uint64          `json:"replay_lag_bytes"`
+	Lag             *Lag             `json:"lag,omitempty"` // a standby's; absent where it does not apply
 	App             *AppReport       `json:"app,omitempty"`
 	Durable         *fence.Durable   `json:"durable,omitempty"`
 	Fence           string           `json:"fence,omitempty"` // "", "marker", "ordered"
