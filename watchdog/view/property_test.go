@@ -62,9 +62,18 @@ func anyServer(t *rapid.T, label, node string) view.ServerReport {
 		Age: anyAge(t, label+" age"), Since: anyAge(t, label+" since"), Answered: anyAge(t, label+" answered"),
 		RoleSince: anyAge(t, label+" role since"), Advanced: anyAge(t, label+" advanced"), StatusAge: view.Never,
 	}
+	if rapid.Bool().Draw(t, label+" has lag") {
+		s.Replay, s.Reached = replication.LSN(rapid.IntRange(0, 3).Draw(t, label+" replay")), replication.LSN(rapid.IntRange(0, 3).Draw(t, label+" reached"))
+		s.Stuck = max(0, anyAge(t, label+" stuck"))
+		s.Behind = &view.Behind{Primary: rapid.SampledFrom([]string{"db1", "db2"}).Draw(t, label+" behind"), Time: max(0, anyAge(t, label+" late")), AtLeast: rapid.Bool().Draw(t, label+" at least")}
+	}
 	if rapid.Bool().Draw(t, label+" has status") {
 		s.StatusAge = max(0, anyAge(t, label+" status age"))
 		s.Status = &replication.Status{InRecovery: s.Role == replication.RoleStandby}
+		if rapid.Bool().Draw(t, label+" beats") {
+			at := time.Unix(1_700_000_000, 0).Add(anyAge(t, label+" beat at"))
+			s.Status.Heartbeats = []replication.HeartbeatRow{{Node: "db1", At: at, Age: max(0, anyAge(t, label+" beat age"))}}
+		}
 		if rapid.Bool().Draw(t, label+" receiver") {
 			s.Status.Receiver = &replication.ReceiverRow{Status: rapid.SampledFrom([]string{"streaming", "waiting"}).Draw(t, label+" state"),
 				MessageAge: anyAge(t, label+" message")}
