@@ -52,6 +52,7 @@ func (s *Service) makeObserver(o Options) error {
 			if err != nil {
 				return err
 			}
+			probe.Heartbeat(c.Node)
 			opt.Commit, opt.MayCommit = probe, s.mayCommit
 		}
 	}

@@ -118,7 +118,7 @@ func vantage(n view.NodeStatus) (view.ServerReport, string, bool) {
 }
 
 func nodeTable(s view.Status, st style) string {
-	rows := [][]cell{plainCells("NODE", "ROLE", "POSTGRES", "TL", "RECEIVED", "REPLAYED", "RECV LAG", "REPLAY LAG", "APP", "FENCE", "HEARD", "SAMPLE")}
+	rows := [][]cell{plainCells("NODE", "ROLE", "POSTGRES", "TL", "RECEIVED", "REPLAYED", "BEHIND", "APP", "FENCE", "HEARD", "SAMPLE")}
 	for _, n := range s.Nodes {
 		rows = append(rows, nodeRow(n))
 	}
@@ -132,7 +132,7 @@ func nodeRow(n view.NodeStatus) []cell {
 	}
 	if n.Witness {
 		dash := notApplicableText
-		return plainCells(name, "witness", dash, dash, dash, dash, dash, dash, appText(n), dash, heardText(n), dash)
+		return plainCells(name, "witness", dash, dash, dash, dash, dash, appText(n), dash, heardText(n), dash)
 	}
 	seen, by, ok := vantage(n)
 	state, colour := postgresText(n, seen, ok)
@@ -143,8 +143,7 @@ func nodeRow(n view.NodeStatus) []cell {
 	}
 	return []cell{
 		{text: name}, {text: n.Role.String()}, {text: state, colour: colour}, {text: tl}, {text: received}, {text: replayed},
-		{text: lagText(n.Role, n.ReceiveLagBytes)}, {text: lagText(n.Role, n.ReplayLagBytes)},
-		{text: appText(n)}, {text: fenceText(n)}, {text: heardText(n)}, {text: sample},
+		{text: behindText(n)}, {text: appText(n)}, {text: fenceText(n)}, {text: heardText(n)}, {text: sample},
 	}
 }
 
@@ -183,22 +182,14 @@ func positions(role replication.Role, seen view.ServerReport) (received, replaye
 	}
 	if role == replication.RoleStandby || seen.Role == replication.RoleStandby {
 		replayed = unknownText
-		if seen.Status != nil && seen.Status.Replay != 0 {
+		switch {
+		case seen.Replay != 0:
+			replayed = seen.Replay.String()
+		case seen.Status != nil && seen.Status.Replay != 0:
 			replayed = seen.Status.Replay.String()
 		}
 	}
 	return received, replayed, tl
-}
-
-// lagText tells 0, not applicable and unknown apart.
-func lagText(role replication.Role, lag *uint64) string {
-	switch {
-	case lag != nil:
-		return bytesText(*lag)
-	case role == replication.RolePrimary:
-		return notApplicableText
-	}
-	return unknownText
 }
 
 func appText(n view.NodeStatus) string {

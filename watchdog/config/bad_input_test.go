@@ -36,6 +36,7 @@ var badInputs = map[string]string{
 	"relation_deadline":       minimal + "probes:\n  sql: 1s\n  sql_deadline: 3s\n",
 	"relation_gossip":         minimal + "gossip: {probe: 200ms}\n",
 	"relation_take_over":      minimal + "gossip: {report: 8s}\n",
+	"relation_lag":            minimal + "thresholds:\n  lag: {bytes_warning: 1GiB, time_page: 20s}\n",
 	"position_floor":          minimal + "probes:\n  position: 50ms\n",
 	"listen_port":             minimal + "listen:\n  control: 0.0.0.0:7000\n",
 	"state_in_data":           minimal + "state_dir: /var/lib/postgresql/15/main/watchdog\n",

@@ -36,6 +36,8 @@ type Config struct {
 	// Hold overrides how long a condition must last before it becomes an
 	// incident, by name; see HoldNames and Limits.
 	Hold map[string]time.Duration `yaml:"hold"`
+	// Thresholds are the figures above or below which a value is a finding.
+	Thresholds Thresholds `yaml:"thresholds"`
 	// HoldDown is how long a condition must be gone before its incident is
 	// told as resolved: shorter gives pairs of mails on every flap.
 	HoldDown time.Duration `yaml:"hold_down"`

@@ -64,8 +64,9 @@ func Defaults() *Config {
 		},
 		App: App{Period: 5 * time.Second, Timeout: 2 * time.Second, Status: 200,
 			ContainerRestart: defaultContainerRestart, HealthyWithin: time.Minute},
-		Hold:     map[string]time.Duration{},
-		HoldDown: 2 * time.Minute,
+		Hold:       map[string]time.Duration{},
+		Thresholds: defaultThresholds(),
+		HoldDown:   2 * time.Minute,
 		Alerts: Alerts{
 			Log: true, TakeOver: 10 * time.Second,
 			Email: Email{TLS: TLSStartTLS, Timeout: 30 * time.Second},

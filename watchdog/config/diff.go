@@ -33,10 +33,10 @@ func or(s, fallback string) string {
 }
 
 // live are the groups of settings that a reload applies: watchdog's Reload takes
-// over hold, loss and plan, the command that runs the service log.level, and the
+// over hold, thresholds, loss and plan, the command that runs the service log.level, and the
 // gate reads its own group afresh at each start. Everything else is wired into
 // sockets, connections and loops when the service starts.
-var live = []string{"hold", "loss", "plan", "gate", "log.level"}
+var live = []string{"hold", "thresholds", "loss", "plan", "gate", "log.level"}
 
 // Diff lists what differs, sorted by path. Secrets compare by the names of
 // their files: a new value in the same file is read when it is next needed.

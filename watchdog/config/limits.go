@@ -12,7 +12,7 @@ import (
 // whose first sight is already proof (two system identifiers, diverged
 // timelines, a stopped operation) have no hold to change.
 func holdFields(l *view.Limits) map[string]*time.Duration {
-	return map[string]*time.Duration{
+	all := map[string]*time.Duration{
 		"no_primary":             &l.HoldNoPrimary,
 		"postgres_down":          &l.HoldPrimaryDown,
 		"standby_down":           &l.HoldStandbyDown,
@@ -25,6 +25,8 @@ func holdFields(l *view.Limits) map[string]*time.Duration {
 		"two_primaries":          &l.HoldTwoPrimaries,
 		"no_sample":              &l.HoldNoSample,
 	}
+	maps.Copy(all, lagHolds(&l.LagLimits))
+	return all
 }
 
 // HoldNames lists what `hold:` accepts, sorted.
@@ -43,6 +45,7 @@ func (c *Config) Limits() view.Limits {
 	l.Fresh = max(l.Fresh, freshPeriods*c.Probes.Position)
 	l.StatusFresh = max(l.StatusFresh, time.Duration(c.Probes.Misses)*c.Probes.SQL+c.Probes.SQLDeadline)
 	l.AppMisses = c.Probes.Misses
+	c.Thresholds.Lag.apply(&l.LagLimits)
 	fields := holdFields(&l)
 	for name, hold := range c.Hold {
 		if f, ok := fields[name]; ok {

@@ -247,11 +247,12 @@ func TestDiff_TellsWhatNeedsARestart(t *testing.T) {
 }
 
 // A change that the running service does not take over must say so: what a
-// reload applies is exactly hold, loss, plan, gate and log.level.
+// reload applies is exactly hold, thresholds, loss, plan, gate and log.level.
 func TestDiff_NothingIsLiveThatAReloadDoesNotApply(t *testing.T) {
 	a := mustLoad(t, minimal)
 	for text, restart := range map[string]bool{
 		"hold: {replication_down: 2s}\n":            false,
+		"thresholds: {lag: {time_page: 9m}}\n":      false,
 		"loss: {allowed: 16kB}\n":                   false,
 		"plan: {valid_for: 90s}\n":                  false,
 		"gate: {peer_wait: 9s}\n":                   false,

@@ -50,6 +50,7 @@ func (v *validator) run() {
 	v.listen()
 	v.postgres()
 	v.times()
+	v.lagThresholds()
 	v.app()
 	v.email()
 	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")

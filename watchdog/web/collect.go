@@ -23,6 +23,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, n := range status.Nodes {
 		s.bytes(receiveLag, n.ReceiveLagBytes, n.Node)
 		s.bytes(replayLag, n.ReplayLagBytes, n.Node)
+		lag(s, n)
 	}
 	c.probes(s, v.Reports[v.Self].Report, v.Reports[v.Self].Heard)
 	figures(s, c.source.Figures())
@@ -63,6 +64,26 @@ func (c *collector) cluster(s sink, v view.View, status view.Status) {
 			}
 		}
 		s.put(alertsFiring, float64(n), severity)
+	}
+}
+
+// lag sends what is known of a standby's lag beside the bytes above. A lower
+// bound has a name of its own, so that no graph takes it for the figure.
+func lag(s sink, n view.NodeStatus) {
+	g := n.Lag
+	if g == nil {
+		return
+	}
+	s.bytes(flushLag, g.FlushBytes, n.Node)
+	if g.ApplyDelay > 0 {
+		s.put(applyDelay, g.ApplyDelay.Seconds(), n.Node)
+	}
+	switch {
+	case g.Time == nil:
+	case g.AtLeast:
+		s.put(timeLeast, g.Time.Seconds(), n.Node)
+	default:
+		s.put(timeLag, g.Time.Seconds(), n.Node)
 	}
 }
 

@@ -62,6 +62,11 @@ var (
 	receiveLag = gauge("replication_receive_lag_bytes", "WAL of the primary that the standby has not received; absent when not known.", "node")
 	replayLag  = gauge("replication_replay_lag_bytes", "WAL of the primary that the standby has not replayed; absent when not known.", "node")
 
+	flushLag   = gauge("replication_flush_lag_bytes", "WAL of the primary that the standby has not made durable; absent when not known.", "node")
+	timeLag    = gauge("replication_time_lag_seconds", "Time since the primary passed the position that the standby has replayed; absent when not known, see also the lower bound.", "node")
+	timeLeast  = gauge("replication_time_lag_lower_bound_seconds", "The same where only a lower bound is known; absent otherwise.", "node")
+	applyDelay = gauge("replication_apply_delay_seconds", "recovery_min_apply_delay of the standby: so much time lag is wanted; absent when there is none.", "node")
+
 	slotActive   = gauge("slot_active", "Whether somebody consumes a replication slot of the node.", "node", "slot")
 	slotRetained = gauge("slot_retained_bytes", "WAL that a replication slot of the node keeps from being removed.", "node", "slot")
 
@@ -77,7 +82,7 @@ var (
 	opsStarted    = counter("operations_total", "Operations that this node began.", "operation")
 	opsFailed     = counter("operation_failures_total", "Operations of this node that stopped part-way or were aborted.", "operation")
 	opsRunning    = gauge("operation_running", "Whether an operation of this kind runs on this node.", "operation")
-	everyMetric   = []metric{buildInfo, lastRound, reloadOK, reloadedAt, clusterState, epochNumber, members, rejected, reportAge, peerRTT, clockSkew, nodeUp, nodeRole, nodeTimeline, walWrite, walReceive, walReplay, streaming, receiveLag, replayLag, slotActive, slotRetained, probeOK, probeLast, fsAvail, alertsFiring, notified, notifyFailed, notifyLast, notifyQueued, opsStarted, opsFailed, opsRunning}
+	everyMetric   = []metric{buildInfo, lastRound, reloadOK, reloadedAt, clusterState, epochNumber, members, rejected, reportAge, peerRTT, clockSkew, nodeUp, nodeRole, nodeTimeline, walWrite, walReceive, walReplay, streaming, receiveLag, replayLag, flushLag, timeLag, timeLeast, applyDelay, slotActive, slotRetained, probeOK, probeLast, fsAvail, alertsFiring, notified, notifyFailed, notifyLast, notifyQueued, opsStarted, opsFailed, opsRunning}
 	alertSeverity = []string{"page", "warning", "info"}
 )
 

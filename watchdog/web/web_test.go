@@ -41,6 +41,13 @@ func (s *source) Status() view.Status {
 	return view.BuildStatus(view.StatusInput{View: s.v, Limits: view.DefaultLimits(), At: at, Open: s.open, Adopted: true})
 }
 
+// standbyBehind sets what every node measured of db2's lag in time.
+func (s *source) standbyBehind(b *view.Behind) {
+	for _, h := range s.v.Reports {
+		h.Report.Servers[1].Behind = b
+	}
+}
+
 func newSource(self string) *source {
 	s := &source{
 		v: view.View{Cluster: "gestionale", Self: self, Nodes: []view.NodeInfo{{Name: "db1"}, {Name: "db2"}},
@@ -229,8 +236,32 @@ func TestMetrics_NamesAndHelpFollowTheConvention(t *testing.T) {
 	}
 }
 
+func TestMetrics_TimeLag_UnknownAndLowerBoundAreNotTheFigure(t *testing.T) {
+	for name, c := range map[string]struct {
+		behind *view.Behind
+		want   map[string]float64
+	}{
+		"unknown":     {nil, map[string]float64{}},
+		"lower bound": {&view.Behind{Primary: "db1", Time: 2 * time.Second, AtLeast: true}, map[string]float64{"replication_time_lag_lower_bound_seconds{node=db2}": 2}},
+		"measured 0":  {&view.Behind{Primary: "db1"}, map[string]float64{"replication_time_lag_seconds{node=db2}": 0}},
+	} {
+		s := newSource("db1")
+		s.standbyBehind(c.behind)
+		h, _ := serve(t, s)
+		got := values(t, h)
+		for _, metric := range []string{"replication_time_lag_lower_bound_seconds{node=db2}", "replication_time_lag_seconds{node=db2}"} {
+			v, ok := got[metric]
+			want, wanted := c.want[metric]
+			if ok != wanted || v != want {
+				t.Errorf("%s: %s is %v (present: %t)", name, metric, v, ok)
+			}
+		}
+	}
+}
+
 func TestMetrics_Values(t *testing.T) {
 	s := newSource("db1")
+	s.standbyBehind(&view.Behind{Primary: "db1", Time: 2500 * time.Millisecond})
 	s.open = []view.OpenCondition{{Code: view.ReplicationDown, Severity: "page", Firing: true}, {Code: view.NoSample, Severity: "page"}}
 	h, _ := serve(t, s)
 	got := values(t, h)
@@ -246,6 +277,8 @@ func TestMetrics_Values(t *testing.T) {
 		"replication_streaming{node=db2}":              1,
 		"replication_receive_lag_bytes{node=db2}":      100,
 		"replication_replay_lag_bytes{node=db2}":       200,
+		"replication_flush_lag_bytes{node=db2}":        100,
+		"replication_time_lag_seconds{node=db2}":       2.5,
 		"slot_active{node=db1,slot=db2}":               1,
 		"slot_retained_bytes{node=db1,slot=db2}":       4096,
 		"cluster_state{state=CRITICAL}":                1,
