@@ -48,6 +48,7 @@ func (s *Service) Run(ctx context.Context) error {
 	run("probes", s.observer.Run)
 	run("alerts", s.engine.Run)
 	run("chores", s.chores)
+	run("lag history", s.lag.Run)
 	if s.web != nil {
 		run("web", s.web.Run)
 	}

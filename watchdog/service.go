@@ -65,6 +65,7 @@ type Service struct {
 	dbFault  error                       // why the engine works on a stand-in; nil when it does not
 	limits   atomic.Pointer[view.Limits] // replaced by a reload
 	rate     *rate
+	lag      *lagKeeper
 
 	local *control.LocalServer
 	node  *control.NodeServer

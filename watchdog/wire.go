@@ -180,6 +180,7 @@ func (s *Service) makeEngine(path string, routes []alerts.Route) error {
 	}
 	s.later(func() { _ = db.Close() })
 	s.engine = engine
+	s.lag = &lagKeeper{history: state.NewLagHistory(db), status: s.Status, now: s.now, log: s.log}
 	return nil
 }
 
