@@ -5,6 +5,7 @@ GOLANGCI_VERSION := 2.15.0
 GOLANGCI         := bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 20s
 BENCHROUNDS      ?= 5
+BENCHLOAD        ?= 1m
 DESTDIR          ?=
 
 # Without a usable repository (an archive, or one that belongs to somebody
@@ -68,7 +69,7 @@ soak:
 # Speed and cost beside their targets, from one run; measured, never asserted.
 bench:
 	@.ci/install-deps demo
-	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./testenv/bench -rounds $(BENCHROUNDS)
+	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./testenv/bench -rounds $(BENCHROUNDS) -loaded $(BENCHLOAD)
 
 # The compose lab: docker-compose.test.yml on this machine's engine.
 lab:
