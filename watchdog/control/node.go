@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -89,14 +90,45 @@ type nodeDialer struct {
 	addr, peer string
 	tls        *tls.Config
 	refused    *refusalLog
+	// mute is set while the host does not even answer a dial: then an operation
+	// that has to tell it something at every step must not wait long each time.
+	mute atomic.Bool
+}
+
+// The dial of a host that was mute the last time is bounded by muteDial: one lost
+// SYN is repeated after a second. muteAfter is how long a dial must have been
+// without an answer to make it so.
+const (
+	muteDial  = 1200 * time.Millisecond
+	muteAfter = 900 * time.Millisecond
+)
+
+// reach connects.
+func (d *nodeDialer) reach(ctx context.Context) (net.Conn, error) {
+	var nd net.Dialer
+	if d.mute.Load() {
+		nd.Timeout = muteDial
+	}
+	began := time.Now()
+	raw, err := nd.DialContext(ctx, "tcp", d.addr)
+	d.learn(time.Since(began), err)
+	return raw, err
+}
+
+func (d *nodeDialer) learn(took time.Duration, err error) {
+	switch {
+	case err == nil:
+		d.mute.Store(false)
+	case took >= muteAfter: // a refusal comes at once, and so does an answer
+		d.mute.Store(true)
+	}
 }
 
 // dial connects, shakes hands and waits to be greeted: see greeting.
 func (d *nodeDialer) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, nodeDial)
 	defer cancel()
-	var nd net.Dialer
-	raw, err := nd.DialContext(ctx, "tcp", d.addr)
+	raw, err := d.reach(ctx)
 	if err != nil {
 		return nil, err
 	}
