@@ -73,6 +73,7 @@ type Status struct {
 	Archiver         *ArchiverRow
 	Conflicts        uint64 // queries canceled by replay, all databases (standby)
 	CommitExceptions int    // roles or databases with a synchronous_commit of their own
+	Health           *Health
 }
 
 // ArchiverRow is pg_stat_archiver, where archive_mode is on.
@@ -81,6 +82,8 @@ type ArchiverRow struct {
 	Failed        uint64
 	LastFailedNow bool          // the newest attempt failed
 	LastAge       time.Duration // since the newest success; 0 when there was none
+	FailedAge     time.Duration // since the newest failure; 0 when there was none, or not known
+	FailedWAL     string        // file of the newest failure
 }
 
 // StandbyRow is one row of pg_stat_replication.
@@ -111,8 +114,15 @@ type SlotRow struct {
 	Type          string
 	Active        bool
 	WALStatus     string
-	RestartLSN    LSN
+	RestartLSN    LSN // 0: it keeps nothing
 	RetainedBytes uint64
+	// SafeBytes is how much more WAL may be written before the slot is in danger
+	// of being lost (safe_wal_size, negative when it is); nil when nothing limits
+	// it, or when it is not known.
+	SafeBytes *int64
+	// Invalid says why PostgreSQL gave the slot up: invalidation_reason of 17,
+	// "conflict" on 16; empty on 15, where WALStatus alone tells.
+	Invalid string
 }
 
 // EpochRow is the newest row of watchdog.epoch on that server: our own proof of

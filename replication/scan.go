@@ -86,6 +86,16 @@ func (s *scan) int64() int64 {
 	return n
 }
 
+// maybe is nil for NULL: a figure that does not apply is no 0.
+func (s *scan) maybe() *int64 {
+	if s.at < len(s.cols) && s.cols[s.at].null {
+		s.at++
+		return nil
+	}
+	n := s.int64()
+	return &n
+}
+
 func (s *scan) lsn() LSN {
 	v, ok := s.next()
 	if !ok {

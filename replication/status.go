@@ -60,14 +60,18 @@ const (
  (extract(epoch FROM clock_timestamp() - last_msg_receipt_time) * 1000)::bigint, written_lsn
  FROM pg_stat_wal_receiver WHERE status IS NOT NULL`
 
+	// Columns that came with 16 (conflicting) and 17 (invalidation_reason) are
+	// asked for by name, so that 15 answers too.
 	sqlSlots = `SELECT slot_name, slot_type, active, wal_status, restart_lsn,
  greatest(pg_wal_lsn_diff(CASE WHEN r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
-   ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint
- FROM pg_replication_slots, pg_is_in_recovery() r ORDER BY slot_name`
+   ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint, safe_wal_size,
+ coalesce(to_jsonb(s) ->> 'invalidation_reason', CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true' THEN 'conflict' END)
+ FROM pg_replication_slots s, pg_is_in_recovery() r ORDER BY slot_name`
 
 	sqlArchiver = `SELECT archived_count, failed_count,
  coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false),
- (extract(epoch FROM clock_timestamp() - last_archived_time) * 1000)::bigint
+ (extract(epoch FROM clock_timestamp() - last_archived_time) * 1000)::bigint,
+ (extract(epoch FROM clock_timestamp() - last_failed_time) * 1000)::bigint, last_failed_wal
  FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off'`
 
 	sqlEpoch = `SELECT number, id, node, operation FROM watchdog.epoch ORDER BY number DESC, at DESC LIMIT 1`
@@ -79,7 +83,7 @@ const (
 )
 
 func sqlSettings() string {
-	q := "SELECT name, setting FROM pg_settings WHERE name IN ("
+	q := "SELECT name, setting, pending_restart FROM pg_settings WHERE pending_restart OR name IN ("
 	for i, n := range matching {
 		if i > 0 {
 			q += ", "
@@ -95,13 +99,18 @@ func (l *link) status(ctx context.Context) (Status, error) {
 		return Status{}, errNoSQL
 	}
 	began := time.Now()
-	as, err := l.ask(ctx, sqlScalars, sqlStandbys, sqlReceiver, sqlSlots, sqlSettings(), sqlArchiver)
+	as, err := l.ask(ctx, sqlScalars, sqlStandbys, sqlReceiver, sqlSlots, sqlSettings(), sqlArchiver,
+		sqlHealth, sqlSessions, sqlLogins)
 	if err != nil {
 		return Status{}, fmt.Errorf("read status: %w", err)
 	}
 	st, has, err := readScalars(as[0])
+	var pending []string
 	if err == nil {
-		err = errors.Join(readStandbys(&st, as[1]), readReceiver(&st, as[2]), readSlots(&st, as[3]), readSettings(&st, as[4]), readArchiver(&st, as[5]))
+		err = errors.Join(readStandbys(&st, as[1]), readReceiver(&st, as[2]), readSlots(&st, as[3]), readSettings(&st, &pending, as[4]), readArchiver(&st, as[5]))
+	}
+	if err == nil {
+		st.Health, err = readHealth(as[6], as[7], as[8], pending)
 	}
 	if err != nil {
 		return Status{}, fmt.Errorf("read status: %w", err)

@@ -76,22 +76,29 @@ func readSlots(st *Status, a answer) error {
 	return each(a, func(s *scan) {
 		st.Slots = append(st.Slots, SlotRow{
 			Name: s.str(), Type: s.str(), Active: s.bool(), WALStatus: s.str(), RestartLSN: s.lsn(), RetainedBytes: s.uint64(),
+			SafeBytes: s.maybe(), Invalid: s.str(),
 		})
 	})
 }
 
-func readSettings(st *Status, a answer) error {
+// readSettings also collects the names of all settings that wait for a restart.
+func readSettings(st *Status, pending *[]string, a answer) error {
 	st.Settings = make(map[string]string, len(matching))
 	return each(a, func(s *scan) {
-		if name := s.str(); parameterMatches(name) {
-			st.Settings[name] = s.str()
+		name, value := s.str(), s.str()
+		if parameterMatches(name) {
+			st.Settings[name] = value
+		}
+		if s.bool() {
+			*pending = append(*pending, name)
 		}
 	})
 }
 
 func readArchiver(st *Status, a answer) error {
 	return each(a, func(s *scan) {
-		st.Archiver = &ArchiverRow{Archived: s.uint64(), Failed: s.uint64(), LastFailedNow: s.bool(), LastAge: s.millis()}
+		st.Archiver = &ArchiverRow{Archived: s.uint64(), Failed: s.uint64(), LastFailedNow: s.bool(), LastAge: s.millis(),
+			FailedAge: s.millis(), FailedWAL: s.str()}
 	})
 }
 
