@@ -39,6 +39,9 @@ type Catalogue struct {
 	NoSample             Phrase
 	NotificationFailing  Phrase
 	Lag                  LagPhrases
+	Storage              StoragePhrases
+	Upkeep               UpkeepPhrases
+	Service              ServicePhrases
 	Other                func(code string) Phrase // a condition without words of its own
 	Words                Words
 }
@@ -94,6 +97,8 @@ func (c Catalogue) known() map[string]Phrase {
 		CodeNoSample:             c.NoSample,
 		CodeNotificationFailing:  c.NotificationFailing,
 	}
-	maps.Copy(all, c.Lag.known())
+	for _, group := range []map[string]Phrase{c.Lag.known(), c.Storage.known(), c.Upkeep.known(), c.Service.known()} {
+		maps.Copy(all, group)
+	}
 	return all
 }

@@ -15,6 +15,10 @@ func TestEnglish_EveryCode_HasItsOwnWords(t *testing.T) {
 		CodeTimelineDivergence, CodePeerUnreachable, CodeAppHealthFailing, CodeUnexpectedRoleChange,
 		CodeOperationStopped, CodeStateUnreadable, CodeSupersededPrimary, CodeNotificationFailing,
 		CodeReplicationLagBytes, CodeReplicationLagTime, CodeReplayPaused,
+		CodeDiskSpace, CodeSlotLost, CodeSlotInactive, CodeSlotRetentionHigh, CodeArchiverFailing,
+		CodeSyncStandbyMissing, CodeChecksumFailures, CodeXidWraparound, CodeConnectionSaturation, CodeVersionMismatch,
+		CodeConfigDrift, CodeStandbyConflicts, CodeLongTransaction, CodePendingRestart,
+		CodeAuthBroken, CodeClockSkew, CodeWatchdogDegraded, CodeWatchdogConfigDrift, CodeWatchdogVersionMismatch,
 	}
 	if fields := phrases(reflect.TypeFor[Catalogue]()); fields != len(codes) {
 		t.Errorf("the catalogue has %d conditions, the test knows %d", fields, len(codes))

@@ -21,6 +21,9 @@ func English() Catalogue {
 		enNoSample,
 		enNotificationFailing,
 		englishLag(),
+		englishStorage(),
+		englishUpkeep(),
+		englishService(),
 		enOther,
 		englishWords(),
 	}
