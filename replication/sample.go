@@ -71,9 +71,9 @@ type Status struct {
 	SyncWaiters      int
 	XIDAge           int // age of the oldest datfrozenxid, in transactions
 	Archiver         *ArchiverRow
-	Conflicts        uint64 // queries canceled by replay, all databases (standby)
-	CommitExceptions int    // roles or databases with a synchronous_commit of their own
-	Health           *Health
+	Conflicts        uint64  // queries canceled by replay, all databases (standby)
+	CommitExceptions int     // roles or databases with a synchronous_commit of their own
+	Health           *Health `json:",omitempty"`
 }
 
 // ArchiverRow is pg_stat_archiver, where archive_mode is on.

@@ -11,7 +11,10 @@ import (
 	"github.com/gestionale-fullstack/watchdog/testenv"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+func TestMain(m *testing.M) {
+	testenv.OfferSmallDisk()
+	testenv.Main(m)
+}
 
 // noLeaks checks when the test ends that it left no goroutine behind. Bubbles
 // need it not: they do not end while a goroutine of theirs lives.

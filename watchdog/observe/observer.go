@@ -24,6 +24,7 @@ type Observer struct {
 	app     *appState
 	edges   []*edgeState
 	host    hostState
+	disks   upkeep
 }
 
 type edgeState struct {
@@ -109,6 +110,9 @@ func (ob *Observer) loops() ([]func(context.Context) error, error) {
 	if ob.o.DataDir != "" {
 		loops = append(loops, ob.diskLoop)
 	}
+	if ob.o.StateDir != "" {
+		loops = append(loops, ob.volumeLoop)
+	}
 	return loops, nil
 }
 
@@ -182,6 +186,7 @@ func (ob *Observer) Report() view.Report {
 		Format: view.ReportFormat, Node: ob.o.Node, Boot: ob.o.Boot, Seq: ob.seq, Program: ob.o.Program, Witness: ob.o.Witness,
 		Servers: make([]view.ServerReport, 0, len(ob.servers)), Host: ob.host.report(now),
 	}
+	ob.disks.report(now, &r.Host)
 	for _, s := range ob.servers {
 		sr := s.report(now)
 		sr.Behind = s.behind(ob.servers)

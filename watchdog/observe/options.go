@@ -19,6 +19,7 @@ const (
 	DefaultEdgePeriod   = 2 * time.Second
 	DefaultEdgeDeadline = time.Second
 	DefaultHostPeriod   = 10 * time.Second
+	DefaultVolumePeriod = time.Minute // heavier than the others: it lists a directory and writes a file
 	DefaultMisses       = 3
 )
 
@@ -89,6 +90,11 @@ type Options struct {
 	// DataDir is the own data directory, for the free space of its file system.
 	DataDir    string
 	HostPeriod time.Duration
+	// StateDir is where the service keeps its state: its file system is measured
+	// beside those of DataDir, and written to, every VolumePeriod. Empty leaves
+	// all volumes out.
+	StateDir     string
+	VolumePeriod time.Duration
 
 	// Misses is how many application or commit probes in a row must fail
 	// before the failure is told.
@@ -105,6 +111,7 @@ func (o Options) withDefaults() Options {
 		{&o.AppPeriod, DefaultAppPeriod}, {&o.AppDeadline, DefaultAppDeadline},
 		{&o.CommitPeriod, DefaultCommitPeriod},
 		{&o.EdgePeriod, DefaultEdgePeriod}, {&o.EdgeDeadline, DefaultEdgeDeadline}, {&o.HostPeriod, DefaultHostPeriod},
+		{&o.VolumePeriod, DefaultVolumePeriod},
 	} {
 		if *d.v == 0 {
 			*d.v = d.def
@@ -131,7 +138,7 @@ func (o Options) check() error {
 		errs = append(errs, fmt.Errorf("misses is %d, want 1 or more", o.Misses))
 	}
 	for name, d := range map[string]time.Duration{
-		"application period": o.AppPeriod, "application deadline": o.AppDeadline, "commit period": o.CommitPeriod, "edge period": o.EdgePeriod, "edge deadline": o.EdgeDeadline, "host period": o.HostPeriod,
+		"application period": o.AppPeriod, "application deadline": o.AppDeadline, "commit period": o.CommitPeriod, "edge period": o.EdgePeriod, "edge deadline": o.EdgeDeadline, "host period": o.HostPeriod, "volume period": o.VolumePeriod,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s is %s, want more than 0", name, d))

@@ -20,6 +20,7 @@ type server struct {
 	history   replication.History
 	status    *replication.Status
 	statusAt  time.Time
+	counters  counters
 	overlay   overlay // of the commit probe
 	processes int
 	ring      ring    // of its positions while it is primary
@@ -67,6 +68,7 @@ func (s *server) note(m replication.Sample) bool {
 func (s *server) noteStatus(st replication.Status) bool {
 	first := s.status == nil
 	s.status, s.statusAt = &st, st.At
+	s.counters.note(&st)
 	if st.Receiver != nil && st.Receiver.Status == "streaming" {
 		s.applied.streams(s.answer)
 	}
@@ -81,6 +83,7 @@ func (s *server) report(now time.Time) view.ServerReport {
 		Answered: age(now, s.answer.At), RoleSince: age(now, s.roleSince), Advanced: age(now, s.advanced),
 		Status: s.status, StatusAge: age(now, s.statusAt), Processes: s.processes,
 		Replay: s.answer.Replay, Reached: s.applied.reached, Stuck: s.applied.stuck(now),
+		ConflictsRecent: s.counters.recent(), ArchiverFailing: s.counters.failing(now),
 	}
 	if s.last.Verdict == replication.VerdictHealthy && s.overlay.verdict != replication.VerdictUnknown {
 		r.Verdict, r.Cause, r.Detail, r.Since = s.overlay.verdict, s.overlay.cause, s.overlay.detail, age(now, s.overlay.since)

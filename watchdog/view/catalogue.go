@@ -65,7 +65,7 @@ func Lookup(code Code) (Entry, bool) {
 
 // The catalogue, the gravest first: a group is a slice beside the rules that
 // raise it.
-var catalogue = slices.Concat(pairRules, serverRules, lagRules, nodeRules)
+var catalogue = slices.Concat(pairRules, serverRules, lagRules, storageRules, upkeepRules, nodeRules, serviceRules)
 
 // pairRules are about the pair as a whole.
 var pairRules = []Entry{
@@ -151,7 +151,7 @@ var nodeRules = []Entry{
 	{
 		Code: NoSample, Means: "what a rule needs to know is missing, and missing data is a finding",
 		Severity: alerts.SeverityWarning, Hold: func(l Limits) time.Duration { return l.HoldNoSample },
-		Hint: "watchdog status", Runbook: "no-sample",
+		Hint: "watchdog status", Runbook: "no-sample", InhibitedBy: []Code{AuthBroken},
 	},
 }
 

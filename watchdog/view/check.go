@@ -49,9 +49,7 @@ func check(r Report) error {
 		c.that("app.misses", a.Misses >= 0, "negative")
 		c.that("app.status", a.Status >= 0 && a.Status <= 999, "no HTTP status")
 	}
-	c.that("host.data_free_bytes", r.Host.DataFreeBytes >= -1, "negative")
-	c.that("host.data_total_bytes", r.Host.DataTotalBytes >= -1, "negative")
-	c.span("host.loop_gap", r.Host.LoopGap)
+	c.host("host", r.Host)
 	c.durable(r)
 	if c.err != nil {
 		return c.err
@@ -119,6 +117,7 @@ func (c *checker) server(at string, s ServerReport) {
 		c.name(at+".behind", b.Primary)
 		c.span(at+".behind", b.Time)
 	}
+	c.span(at+".archiver_failing", s.ArchiverFailing)
 	c.history(at+".history", s.Timeline, s.History)
 	if s.Status != nil {
 		c.status(at+".status", *s.Status)
@@ -154,6 +153,7 @@ func (c *checker) status(at string, s replication.Status) {
 	c.that(at+".xid_age", s.XIDAge >= -1<<31 && s.XIDAge < 1<<31, "no age of a transaction") // a damaged catalogue gives negative ones
 	if a := s.Archiver; a != nil {
 		c.gap(at+".archiver", a.LastAge)
+		c.gap(at+".archiver", a.FailedAge)
 	}
 	for _, b := range s.Standbys {
 		for _, l := range []replication.LSN{b.Sent, b.Write, b.Flush, b.Replay} {
@@ -173,6 +173,7 @@ func (c *checker) status(at string, s replication.Status) {
 		c.gap(at+".heartbeats", h.Age)
 		c.that(at+".heartbeats", h.At.Year() >= 1990 && h.At.Year() < 9999, "a time is absurd")
 	}
+	c.health(at+".health", s.Health)
 	for _, slot := range s.Slots {
 		c.lsn(at+".slots", slot.RestartLSN)
 		c.that(at+".slots", slot.RetainedBytes <= uint64(maxLSN), "retained bytes are absurd")

@@ -54,7 +54,7 @@ func texts(all ...*string) {
 // clean makes every text of a report safe to print and to store. Names are not
 // cleaned: check rejects a bad one.
 func clean(r *Report) {
-	words(&r.Program)
+	words(&r.Program, &r.ConfigHash)
 	texts(&r.StateFault)
 	for i := range r.Servers {
 		s := &r.Servers[i]
@@ -76,6 +76,7 @@ func clean(r *Report) {
 	for i := range r.Notified {
 		texts(&r.Notified[i])
 	}
+	cleanHost(&r.Host)
 	if r.Durable != nil {
 		cleanDurable(r.Durable)
 	}
@@ -93,8 +94,12 @@ func cleanStatus(s *replication.Status) {
 		words(&b.ApplicationName, &b.ClientAddr, &b.State, &b.SyncState)
 	}
 	for i := range s.Slots {
-		words(&s.Slots[i].Name, &s.Slots[i].Type, &s.Slots[i].WALStatus)
+		words(&s.Slots[i].Name, &s.Slots[i].Type, &s.Slots[i].WALStatus, &s.Slots[i].Invalid)
 	}
+	if s.Archiver != nil {
+		words(&s.Archiver.FailedWAL)
+	}
+	cleanHealth(s.Health)
 	if s.Receiver != nil {
 		words(&s.Receiver.Status, &s.Receiver.SenderHost, &s.Receiver.SlotName)
 	}
@@ -110,6 +115,35 @@ func cleanStatus(s *replication.Status) {
 			settings[cut(k, maxWord)] = cut(v, maxText)
 		}
 		s.Settings = settings
+	}
+}
+
+func cleanHealth(h *replication.Health) {
+	if h == nil {
+		return
+	}
+	texts(&h.ChecksumDatabases, &h.Collations)
+	for i := range h.PendingRestart {
+		words(&h.PendingRestart[i])
+	}
+	for i := range h.Expiring {
+		words(&h.Expiring[i].Role)
+	}
+	for _, s := range []*replication.SessionRow{h.Idle, h.Query} {
+		if s != nil {
+			words(&s.User, &s.ApplicationName, &s.Database)
+		}
+	}
+}
+
+func cleanHost(h *HostReport) {
+	for i := range h.Volumes {
+		for j := range h.Volumes[i].Uses {
+			words(&h.Volumes[i].Uses[j])
+		}
+	}
+	for i := range h.Faults {
+		texts(&h.Faults[i])
 	}
 }
 

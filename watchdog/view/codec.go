@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gestionale-fullstack/watchdog/fence"
+	"github.com/gestionale-fullstack/watchdog/replication"
 )
 
 // MaxReportBytes caps an encoded report: a pair's report is about 4 KiB, and a
@@ -88,6 +89,11 @@ func clone(r Report) Report {
 			receiver := *status.Receiver
 			status.Receiver = &receiver
 		}
+		status.Health = cloneHealth(status.Health)
+		if status.Archiver != nil {
+			archiver := *status.Archiver
+			status.Archiver = &archiver
+		}
 		if status.Epoch != nil {
 			epoch := *status.Epoch
 			status.Epoch = &epoch
@@ -101,6 +107,7 @@ func clone(r Report) Report {
 	if r.Durable != nil {
 		r.Durable = cloneDurable(r.Durable)
 	}
+	r.Host = cloneHost(r.Host)
 	r.Edges, r.Operations, r.Notified = slices.Clone(r.Edges), slices.Clone(r.Operations), slices.Clone(r.Notified)
 	return r
 }
@@ -121,4 +128,27 @@ func cloneDurable(from *fence.Durable) *fence.Durable {
 		d.Boot = &b
 	}
 	return &d
+}
+
+func cloneHealth(from *replication.Health) *replication.Health {
+	if from == nil {
+		return nil
+	}
+	h := *from
+	h.PendingRestart, h.Expiring = slices.Clone(h.PendingRestart), slices.Clone(h.Expiring)
+	for _, row := range []**replication.SessionRow{&h.Idle, &h.Query} {
+		if *row != nil {
+			session := **row
+			*row = &session
+		}
+	}
+	return &h
+}
+
+func cloneHost(h HostReport) HostReport {
+	h.Volumes, h.Faults = slices.Clone(h.Volumes), slices.Clone(h.Faults)
+	for i := range h.Volumes {
+		h.Volumes[i].Uses = slices.Clone(h.Volumes[i].Uses)
+	}
+	return h
 }

@@ -26,6 +26,17 @@ func sample(t testing.TB) view.Report {
 		Host:       view.HostReport{DataFreeBytes: -1},
 		Notified:   []string{"a@example.org"},
 	}
+	rate, safe, conflicts := int64(-5), int64(-7), uint64(3)
+	r.Host.Volumes = []view.VolumeReport{{Uses: []string{view.VolumeData, view.VolumeWAL}, FreeBytes: 5, TotalBytes: 9, FreeInodes: 1, TotalInodes: 2,
+		BytesPerHour: &rate, FullIn: time.Hour, Age: sec}}
+	r.Host.Archive, r.Host.Faults = &view.ArchiveReport{Ready: 3, Oldest: time.Minute, Age: sec}, []string{"state directory not writable"}
+	r.ConfigHash = "c0ffee"
+	db1 := &r.Servers[0]
+	db1.ConflictsRecent, db1.ArchiverFailing = &conflicts, time.Minute
+	db1.Status.Slots = []replication.SlotRow{{Name: "watchdog_db2", SafeBytes: &safe, Invalid: "wal_removed"}}
+	db1.Status.Archiver = &replication.ArchiverRow{FailedAge: sec, FailedWAL: "000000010000000000000001"}
+	db1.Status.Health = &replication.Health{MultiXIDAge: 4, PendingRestart: []string{"port"}, Idle: &replication.SessionRow{PID: 4, User: "u", Lasted: sec},
+		Expiring: []replication.LoginRow{{Role: "r", Left: sec}}}
 	return r
 }
 
@@ -86,6 +97,17 @@ func TestDecode_AbsurdValues_AreRejectedByName(t *testing.T) {
 		"skew":                 {func(r *view.Report) { r.Edges[0].Skew = -1 << 62 }, "edges[0].skew"},
 		"disk":                 {func(r *view.Report) { r.Host.DataFreeBytes = -2 }, "host.data_free_bytes"},
 		"loop gap":             {func(r *view.Report) { r.Host.LoopGap = -1 }, "host.loop_gap"},
+		"more free than room":  {func(r *view.Report) { r.Host.Volumes[0].FreeBytes = 10 }, "host.volumes[0]"},
+		"negative inodes":      {func(r *view.Report) { r.Host.Volumes[0].FreeInodes = -1 }, "host.volumes[0]"},
+		"volume without use":   {func(r *view.Report) { r.Host.Volumes[0].Uses = nil }, "host.volumes[0].uses"},
+		"full in the past":     {func(r *view.Report) { r.Host.Volumes[0].FullIn = -1 }, "host.volumes[0].full_in"},
+		"too many volumes":     {func(r *view.Report) { r.Host.Volumes = make([]view.VolumeReport, 17) }, "host.volumes"},
+		"too many faults":      {func(r *view.Report) { r.Host.Faults = make([]string, 17) }, "host.faults"},
+		"ready files":          {func(r *view.Report) { r.Host.Archive.Ready = -1 }, "host.archive.ready"},
+		"failing for ages":     {func(r *view.Report) { r.Servers[0].ArchiverFailing = 1 << 62 }, "servers[0].archiver_failing"},
+		"multixact age":        {func(r *view.Report) { r.Servers[0].Status.Health.MultiXIDAge = 1 << 40 }, "servers[0].status.health.multixid_age"},
+		"session's age":        {func(r *view.Report) { r.Servers[0].Status.Health.Idle.Lasted = 1 << 62 }, "servers[0].status.health.sessions"},
+		"too many passwords":   {func(r *view.Report) { r.Servers[0].Status.Health.Expiring = make([]replication.LoginRow, 257) }, "servers[0].status.health.expiring"},
 		"another node's state": {func(r *view.Report) { r.Durable.Node = "db2" }, "durable.node"},
 		"message age":          {func(r *view.Report) { r.Servers[1].Status.Receiver.MessageAge = 1 << 62 }, "servers[1].status.receiver"},
 		"reply age":            {func(r *view.Report) { r.Servers[0].Status.Standbys[0].ReplyAge = 1 << 62 }, "servers[0].status.standbys"},
@@ -135,6 +157,9 @@ func TestDecode_TextsCannotDriveATerminal(t *testing.T) {
 	r.Servers[0].Detail = "bad\x1b]0;owned\x07 \u202eevil\u2028" + strings.Repeat("é", 600)
 	r.Servers[0].Status.Settings = map[string]string{"a\x00b": "c\rd"}
 	r.StateFault = "\x9b2J"
+	r.Host.Faults, r.Host.Volumes[0].Uses[0] = []string{"\x1b[2J"}, "\x1b[2J"
+	h := r.Servers[0].Status.Health
+	h.Collations, h.Idle.ApplicationName, h.PendingRestart, h.Expiring[0].Role = "\x1b[2J", "\x1b[2J", []string{"\x1b[2J"}, "\x1b[2J"
 	b, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +168,9 @@ func TestDecode_TextsCannotDriveATerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{got.Servers[0].Detail, got.StateFault, got.Servers[0].Status.Settings["a b"]} {
+	h = got.Servers[0].Status.Health
+	for _, s := range []string{got.Host.Faults[0], got.Host.Volumes[0].Uses[0], h.Collations, h.Idle.ApplicationName, h.PendingRestart[0], h.Expiring[0].Role,
+		got.Servers[0].Detail, got.StateFault, got.Servers[0].Status.Settings["a b"]} {
 		if strings.ContainsAny(s, "\x1b\x07\u202e\u2028\r\x00") || strings.Contains(s, "\x9b") || len(s) > 512 {
 			t.Errorf("%d bytes: %q", len(s), s)
 		}

@@ -32,7 +32,15 @@ func Judge(v View, l Limits, now time.Time) []alerts.Condition {
 	j.commits()
 	j.replication()
 	j.lag()
+	j.slots()
+	j.disks()
+	j.archivers()
+	j.upkeep()
+	j.settings()
 	j.peers()
+	j.clocks()
+	j.logins()
+	j.services()
 	j.application()
 	j.operations()
 	j.states()
@@ -61,7 +69,7 @@ type finding struct {
 
 func (j *judgement) raise(c finding) {
 	e, ok := Lookup(c.code)
-	if !ok {
+	if !ok || j.raised(c.code, c.subject) { // a report may list one thing twice
 		return
 	}
 	cond := alerts.Condition{
@@ -82,6 +90,10 @@ func (j *judgement) raise(c finding) {
 	j.found = append(j.found, cond)
 }
 
+func (j *judgement) raised(code, subject string) bool {
+	return slices.ContainsFunc(j.found, func(c alerts.Condition) bool { return c.Code == code && c.Subject == subject })
+}
+
 // conditions orders the findings and settles which of them explain others.
 func (j *judgement) conditions() []alerts.Condition {
 	slices.SortStableFunc(j.found, func(a, b alerts.Condition) int {
@@ -99,19 +111,28 @@ func (j *judgement) conditions() []alerts.Condition {
 func (j *judgement) explains(code Code, c alerts.Condition) bool {
 	if code == NoPrimary {
 		return c.Code == ReplicationDown || c.Code == AppHealthFailing || c.Code == CommitsFailing ||
-			c.Code == ReplicationLagBytes || c.Code == ReplicationLagTime || j.isPrimary(c.Subject)
+			c.Code == ReplicationLagBytes || c.Code == ReplicationLagTime || j.isPrimary(subjectNode(c.Subject))
 	}
 	some := false
 	for _, other := range j.found {
 		if other.Code != code {
 			continue
 		}
-		if other.Subject != c.Subject {
+		if other.Subject != c.Subject && other.Subject != j.reader(c) {
 			return false
 		}
 		some = true
 	}
 	return some
+}
+
+// reader is the standby that a slot of its partner is kept for; empty for a
+// condition that is about no slot.
+func (j *judgement) reader(c alerts.Condition) string {
+	if c.Code != SlotInactive {
+		return ""
+	}
+	return j.partner(subjectNode(c.Subject))
 }
 
 // isPrimary reports whether node is the one that should be primary.

@@ -62,7 +62,7 @@ func TestJudge_Scenarios(t *testing.T) {
 		"refused login is not a dead primary, but missing data": {func(t *testing.T) *scene {
 			return pair(t).all("db1", missed(replication.VerdictAuthRefused, "28P01", 9*sec)).
 				all("db2", func(r *view.ServerReport) { r.Status.Receiver.MessageAge, r.Advanced = 9*sec, 9*sec })
-		}, []string{"NoSample/db1"}},
+		}, []string{"NoSample/db1", "AuthBroken/db1"}},
 		"no sample of anybody": {func(t *testing.T) *scene {
 			return pair(t).all("db1", unknown).all("db2", unknown)
 		}, []string{"NoSample/db1", "NoSample/db2"}},

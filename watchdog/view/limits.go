@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -47,6 +48,8 @@ type Limits struct {
 	HoldOrphanIntent    time.Duration
 
 	LagLimits
+	Thresholds
+	ServerHolds
 }
 
 // DefaultLimits are the defaults of DESIGN section 3 and of the rule catalogue.
@@ -77,7 +80,9 @@ func DefaultLimits() Limits {
 		HoldPlannedStop:  15 * time.Minute,
 		HoldOrphanIntent: time.Minute,
 
-		LagLimits: DefaultLagLimits(),
+		LagLimits:   DefaultLagLimits(),
+		Thresholds:  DefaultThresholds(),
+		ServerHolds: defaultServerHolds(),
 	}
 }
 
@@ -91,7 +96,7 @@ func (l Limits) Check() error {
 	case l.Transit < 0 || l.Grace < 0:
 		return fmt.Errorf("check limits: transit and grace must not be negative")
 	}
-	if err := l.LagLimits.check(); err != nil {
+	if err := errors.Join(l.LagLimits.check(), l.Thresholds.check()); err != nil {
 		return err
 	}
 	for _, h := range l.holds() {
@@ -116,7 +121,7 @@ func (l *Limits) holdFields() []*time.Duration {
 		&l.HoldPeer, &l.HoldPath, &l.HoldApp, &l.HoldRole, &l.HoldTwoPrimaries, &l.HoldNoSample,
 		&l.HoldPlannedStop, &l.HoldOrphanIntent,
 	}
-	return append(own, l.LagLimits.fields()...)
+	return append(append(own, l.LagLimits.fields()...), l.ServerHolds.fields()...)
 }
 
 func (l Limits) holds() []time.Duration {

@@ -43,6 +43,13 @@ func anyReport(t *rapid.T, node string, names []string) view.Report {
 			r.Edges = append(r.Edges, view.EdgeReport{Node: m, OK: rapid.Bool().Draw(t, "edge"), Age: anyAge(t, "edge age"), Answered: anyAge(t, "edge answered")})
 		}
 	}
+	if rapid.Bool().Draw(t, node+" host") {
+		r.Host = anyHost(t, node)
+		r.Program, r.ConfigHash = rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, node+" program"), rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, node+" hash")
+		for i := range r.Edges {
+			r.Edges[i].Skew = rapid.SampledFrom([]time.Duration{0, 3 * sec, -time.Hour}).Draw(t, node+" skew")
+		}
+	}
 	if rapid.Bool().Draw(t, "durable") {
 		r.Durable = &fence.Durable{Node: node, Epoch: fence.Epoch{
 			Number: uint64(rapid.IntRange(0, 3).Draw(t, "epoch")), ID: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "id"),
@@ -74,12 +81,45 @@ func anyServer(t *rapid.T, label, node string) view.ServerReport {
 			at := time.Unix(1_700_000_000, 0).Add(anyAge(t, label+" beat at"))
 			s.Status.Heartbeats = []replication.HeartbeatRow{{Node: "db1", At: at, Age: max(0, anyAge(t, label+" beat age"))}}
 		}
+		if rapid.Bool().Draw(t, label+" upkeep") {
+			anyUpkeep(t, label, &s)
+		}
 		if rapid.Bool().Draw(t, label+" receiver") {
 			s.Status.Receiver = &replication.ReceiverRow{Status: rapid.SampledFrom([]string{"streaming", "waiting"}).Draw(t, label+" state"),
 				MessageAge: anyAge(t, label+" message")}
 		}
 	}
 	return s
+}
+
+// anyUpkeep draws figures that are fine and figures that are not.
+func anyUpkeep(t *rapid.T, label string, s *view.ServerReport) {
+	st, bad := s.Status, func(what string) bool { return rapid.Bool().Draw(t, label+" "+what) }
+	st.MaxConnections, st.Connections, st.StatsVisible = 100, rapid.IntRange(0, 100).Draw(t, label+" connections"), true
+	st.Settings = map[string]string{"max_slot_wal_keep_size": rapid.SampledFrom([]string{"-1", "64", "", "x"}).Draw(t, label+" limit")}
+	st.Slots = []replication.SlotRow{{Name: "watchdog_db2", Type: "physical", Active: bad("active"), RestartLSN: 1,
+		WALStatus: rapid.SampledFrom([]string{"reserved", "extended", "lost", ""}).Draw(t, label+" wal status"), RetainedBytes: rapid.Uint64().Draw(t, label+" retained")}}
+	if bad("archiver") {
+		st.Archiver = &replication.ArchiverRow{LastFailedNow: bad("failing")}
+	}
+	if bad("sync") {
+		st.SynchronousStandbyNames = "db2"
+	}
+	st.ServerVersion = rapid.SampledFrom([]int{0, 150007, 160001}).Draw(t, label+" version")
+	h := replication.Health{MultiXIDAge: int(rapid.Int32().Draw(t, label+" multi")), ReservedConnections: rapid.IntRange(0, 200).Draw(t, label+" reserved"),
+		ChecksumFailures: rapid.Uint64Range(0, 2).Draw(t, label+" damaged")}
+	if bad("pending") {
+		h.PendingRestart, h.Collations = []string{"port"}, "negozio"
+		h.Expiring = []replication.LoginRow{{Role: "r", Expired: true}, {Role: "r", Expired: true}}
+	}
+	st.Health = &h
+}
+
+func anyHost(t *rapid.T, node string) view.HostReport {
+	free := rapid.Int64Range(0, 100).Draw(t, node+" free")
+	return view.HostReport{DataFreeBytes: rapid.Int64Range(-1, 1).Draw(t, node+" data"), LoopGap: max(0, anyAge(t, node+" gap")), Volumes: []view.VolumeReport{
+		{Uses: []string{view.VolumeData}, FreeBytes: free, TotalBytes: 100, Age: max(0, anyAge(t, node+" volume age"))},
+		{Uses: []string{view.VolumeData}, TotalBytes: 100}}}
 }
 
 func anyAge(t *rapid.T, label string) time.Duration {

@@ -18,18 +18,20 @@ const Never = time.Duration(-1)
 // from the moment of sending; the receiver adds the time since it was heard on
 // its own monotonic clock, so clocks of two machines are never compared.
 type Report struct {
-	Format      int            `json:"v"`
-	Node        string         `json:"node"`
-	Boot        string         `json:"boot"` // random id of this run of the service
-	Seq         uint64         `json:"seq"`  // grows by one per report of one Boot
-	Program     string         `json:"program"`
-	PlannedStop bool           `json:"planned_stop,omitempty"` // announced before the service stops on purpose
-	Witness     bool           `json:"witness,omitempty"`
-	Servers     []ServerReport `json:"servers"`
-	App         *AppReport     `json:"app,omitempty"`
-	Durable     *fence.Durable `json:"durable,omitempty"` // nil when the state cannot be read
-	StateFault  string         `json:"state_fault,omitempty"`
-	Edges       []EdgeReport   `json:"edges,omitempty"`
+	Format      int    `json:"v"`
+	Node        string `json:"node"`
+	Boot        string `json:"boot"` // random id of this run of the service
+	Seq         uint64 `json:"seq"`  // grows by one per report of one Boot
+	Program     string `json:"program"`
+	PlannedStop bool   `json:"planned_stop,omitempty"` // announced before the service stops on purpose
+	Witness     bool   `json:"witness,omitempty"`
+	// ConfigHash identifies the settings that all nodes share; empty: not known.
+	ConfigHash string         `json:"config_hash,omitempty"`
+	Servers    []ServerReport `json:"servers"`
+	App        *AppReport     `json:"app,omitempty"`
+	Durable    *fence.Durable `json:"durable,omitempty"` // nil when the state cannot be read
+	StateFault string         `json:"state_fault,omitempty"`
+	Edges      []EdgeReport   `json:"edges,omitempty"`
 	// Operations lists what this node owns and has not closed.
 	Operations []OperationReport `json:"operations,omitempty"`
 	Host       HostReport        `json:"host"`
@@ -79,6 +81,12 @@ type ServerReport struct {
 	Stuck time.Duration `json:"stuck,omitempty"`
 	// Behind is the standby's lag in time; nil when not known.
 	Behind *Behind `json:"behind,omitempty"`
+	// ConflictsRecent counts the queries that replay canceled in the last
+	// ConflictWindow; nil: not known.
+	ConflictsRecent *uint64 `json:"conflicts_recent,omitempty"`
+	// ArchiverFailing is how long this observer has seen the archiver's newest
+	// attempt fail; 0: it does not, or not known.
+	ArchiverFailing time.Duration `json:"archiver_failing,omitempty"`
 }
 
 // Behind is how far a standby was behind its primary at its last answer, in time:
@@ -91,6 +99,9 @@ type Behind struct {
 	// primary when it passed that position.
 	AtLeast bool `json:"at_least,omitempty"`
 }
+
+// ConflictWindow is the past that ServerReport.ConflictsRecent counts.
+const ConflictWindow = 10 * time.Minute
 
 // OperationReport is one open operation of the reporting node.
 type OperationReport struct {
@@ -129,11 +140,4 @@ type EdgeReport struct {
 	Answered time.Duration `json:"answered"` // since the last answer; negative when never
 	RTT      time.Duration `json:"rtt"`
 	Skew     time.Duration `json:"skew"` // the other clock minus ours, by round-trip midpoint
-}
-
-// HostReport is what the node says of itself.
-type HostReport struct {
-	DataFreeBytes  int64         `json:"data_free_bytes"` // -1 when not known
-	DataTotalBytes int64         `json:"data_total_bytes"`
-	LoopGap        time.Duration `json:"loop_gap"` // worst scheduling delay of the last minute
 }

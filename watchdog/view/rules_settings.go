@@ -1,0 +1,86 @@
+package view
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// hotStandby are the settings in which a standby must not be below its primary:
+// it stops replaying, or does not start, with "insufficient parameter settings"
+// (PostgreSQL manual, 27.4.3 Administrator's Overview).
+var hotStandby = []string{"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"}
+
+// settings compares what should be equal on all servers, the primary with each
+// other one; without a primary the servers in order.
+func (j *judgement) settings() {
+	all := j.told()
+	if len(all) < 2 {
+		return
+	}
+	if i := slices.IndexFunc(all, func(s Sighting) bool { return !s.Status.InRecovery }); i > 0 {
+		all[0], all[i] = all[i], all[0]
+	}
+	for _, other := range all[1:] {
+		j.drift(all[0], other)
+		j.versions(all[0], other)
+	}
+}
+
+func (j *judgement) drift(a, b Sighting) {
+	var differ, low []string
+	for _, name := range slices.Sorted(maps.Keys(a.Status.Settings)) {
+		there, known := setting(b, name)
+		here := a.Status.Settings[name]
+		if !known || here == there || name == "server_version_num" {
+			continue
+		}
+		words := fmt.Sprintf("%s is %s on %s and %s on %s", name, orEmpty(here), a.Node, orEmpty(there), b.Node)
+		differ = append(differ, words)
+		if b.Status.InRecovery && !a.Status.InRecovery && slices.Contains(hotStandby, name) && below(there, here) {
+			low = append(low, name)
+		}
+	}
+	if len(differ) == 0 {
+		return
+	}
+	f := finding{code: ConfigDrift, subject: pairOf(a.Node, b.Node), evidence: []string{a.read("settings"), b.read("settings")},
+		text: fmt.Sprintf("Settings that should be equal differ: %s.", strings.Join(differ, "; "))}
+	if len(low) > 0 {
+		f.severity = page()
+		f.text = fmt.Sprintf("The standby %s is below its primary in %s: it stops replaying, or does not start again. %s", b.Node, list(low), f.text)
+	}
+	j.raise(f)
+}
+
+func orEmpty(s string) string {
+	if s == "" {
+		return "empty"
+	}
+	return s
+}
+
+func below(a, b string) bool {
+	x, errX := strconv.Atoi(a)
+	y, errY := strconv.Atoi(b)
+	return errX == nil && errY == nil && x < y
+}
+
+func (j *judgement) versions(a, b Sighting) {
+	x, y := a.Status.ServerVersion, b.Status.ServerVersion
+	if x == 0 || y == 0 || x == y {
+		return
+	}
+	f := finding{code: VersionMismatch, subject: pairOf(a.Node, b.Node),
+		text:     fmt.Sprintf("PostgreSQL is %s on %s and %s on %s.", versionWords(x), a.Node, versionWords(y), b.Node),
+		evidence: []string{a.read("version %s", versionWords(x)), b.read("version %s", versionWords(y))}}
+	if x/10000 == y/10000 {
+		f.severity, f.hold = warning(), ptr(j.limits.HoldMinorVersion)
+	}
+	j.raise(f)
+}
+
+// versionWords prints server_version_num: 150007 is 15.7.
+func versionWords(n int) string { return fmt.Sprintf("%d.%d", n/10000, n%10000) }
