@@ -180,7 +180,7 @@ func (s *Service) report(stopping bool) view.Report {
 	}
 	r.Operations = s.ops.reports(s.now())
 	r.Notified = s.engine.Notified()
-	r.PlannedStop = stopping
+	r.PlannedStop, r.ConfigHash = stopping, *s.shared.Load()
 	return r
 }
 

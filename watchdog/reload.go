@@ -20,9 +20,15 @@ func (s *Service) Reload(next *config.Config) error {
 	}
 	limits := next.Limits()
 	s.limits.Store(&limits)
-	s.live.Store(next)
+	s.goLive(next)
 	s.reloaded(s.now())
 	return nil
+}
+
+func (s *Service) goLive(c *config.Config) {
+	s.live.Store(c)
+	hash := c.SharedHash()
+	s.shared.Store(&hash)
 }
 
 // ReloadFailed remembers that the running configuration is not the file's.

@@ -74,6 +74,7 @@ type Service struct {
 	rejected  atomic.Uint64                 // reports of peers that made no sense
 	unfit     map[string]string             // what was wrong with a peer's last report; gossip's goroutine only
 	live      atomic.Pointer[config.Config] // newest configuration, for what a reload may change
+	shared    atomic.Pointer[string]        // hash of what it has in common with the other nodes'
 	reloadErr error                         // guarded by mu
 	// reloadedAt is when the configuration was last read and applied; ready
 	// that the first probes are done. Both guarded by mu.
@@ -102,7 +103,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{cfg: o.Config, log: o.Log, version: o.Version, boot: randomID(8), now: o.Now, started: o.Now(),
 		store: state.Open(o.Config.StateDir, o.Config.Node), rate: &rate{},
 		poke: make(chan struct{}, 1), notified: map[string][]string{}, unfit: map[string]string{}, lastLoop: o.Now(), reloadedAt: o.Now()}
-	s.live.Store(o.Config)
+	s.goLive(o.Config)
 	l := o.Config.Limits()
 	s.limits.Store(&l)
 	if err := s.assemble(o); err != nil {

@@ -31,6 +31,7 @@ func (s *Service) makeObserver(o Options) error {
 		Edges: s.others.Names(), Edge: s.measureEdge, EdgePeriod: c.Probes.Edge, EdgeDeadline: c.Probes.EdgeDeadline,
 		AppURL: c.App.HealthURL, AppPeriod: c.App.Period, AppDeadline: c.App.Timeout,
 		CommitPeriod: c.Probes.Commit.Period,
+		StateDir:     c.StateDir,
 		Misses:       c.Probes.Misses, Now: s.now, Log: s.log}
 	for _, name := range c.Servers() {
 		opt.Servers = append(opt.Servers, observe.Server{Node: name, Watch: observe.PostgreSQL(c.Target(name), replication.WatchOptions{

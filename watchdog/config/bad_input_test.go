@@ -37,6 +37,8 @@ var badInputs = map[string]string{
 	"relation_gossip":         minimal + "gossip: {probe: 200ms}\n",
 	"relation_take_over":      minimal + "gossip: {report: 8s}\n",
 	"relation_lag":            minimal + "thresholds:\n  lag: {bytes_warning: 1GiB, time_page: 20s}\n",
+	"relation_thresholds":     minimal + "thresholds:\n  disk: {free_warning: 4}\n  connections: {page: 60}\n  clock_skew_page: 1s\n",
+	"threshold_range":         minimal + "thresholds:\n  slots: {page: 130}\n  password_ends: 40s\n",
 	"position_floor":          minimal + "probes:\n  position: 50ms\n",
 	"listen_port":             minimal + "listen:\n  control: 0.0.0.0:7000\n",
 	"state_in_data":           minimal + "state_dir: /var/lib/postgresql/15/main/watchdog\n",

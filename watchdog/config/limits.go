@@ -26,6 +26,7 @@ func holdFields(l *view.Limits) map[string]*time.Duration {
 		"no_sample":              &l.HoldNoSample,
 	}
 	maps.Copy(all, lagHolds(&l.LagLimits))
+	maps.Copy(all, serverHolds(l))
 	return all
 }
 
@@ -46,6 +47,7 @@ func (c *Config) Limits() view.Limits {
 	l.StatusFresh = max(l.StatusFresh, time.Duration(c.Probes.Misses)*c.Probes.SQL+c.Probes.SQLDeadline)
 	l.AppMisses = c.Probes.Misses
 	c.Thresholds.Lag.apply(&l.LagLimits)
+	l.Thresholds = c.judging()
 	fields := holdFields(&l)
 	for name, hold := range c.Hold {
 		if f, ok := fields[name]; ok {

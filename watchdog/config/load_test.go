@@ -253,6 +253,7 @@ func TestDiff_NothingIsLiveThatAReloadDoesNotApply(t *testing.T) {
 	for text, restart := range map[string]bool{
 		"hold: {replication_down: 2s}\n":            false,
 		"thresholds: {lag: {time_page: 9m}}\n":      false,
+		"thresholds: {conflicts: 3}\n":              false,
 		"loss: {allowed: 16kB}\n":                   false,
 		"plan: {valid_for: 90s}\n":                  false,
 		"gate: {peer_wait: 9s}\n":                   false,

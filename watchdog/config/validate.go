@@ -51,6 +51,7 @@ func (v *validator) run() {
 	v.postgres()
 	v.times()
 	v.lagThresholds()
+	v.thresholds()
 	v.app()
 	v.email()
 	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")

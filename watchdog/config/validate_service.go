@@ -101,11 +101,14 @@ func (v *validator) times() {
 	v.between("plan.valid_for", v.c.Plan.ValidFor, 10*time.Second, hour)
 }
 
+// maxHold is long enough for an update that takes its days.
+const maxHold = 30 * 24 * time.Hour
+
 func (v *validator) holds() {
 	for name, h := range v.c.Hold {
 		path := "hold." + name
 		v.oneOf(path, name, HoldNames()...)
-		v.between(path, h, 0, 24*time.Hour)
+		v.between(path, h, 0, maxHold)
 	}
 	v.between("hold_down", v.c.HoldDown, 0, 24*time.Hour)
 	v.between("alerts.take_over", v.c.Alerts.TakeOver, time.Second, 10*time.Minute)

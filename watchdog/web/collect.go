@@ -172,6 +172,28 @@ func (c *collector) probes(s sink, own view.Report, heard time.Duration) {
 	if own.Host.DataFreeBytes >= 0 && own.Host.DataTotalBytes > 0 {
 		s.put(fsAvail, float64(own.Host.DataFreeBytes), own.Node, "data")
 	}
+	disks(s, own.Node, own.Host)
+}
+
+// disks sends the file systems of this node, each under every use of it. The one
+// of the data directory is measured more often and sent by probes.
+func disks(s sink, node string, h view.HostReport) {
+	for _, v := range h.Volumes {
+		for _, use := range v.Uses {
+			if use != view.VolumeData {
+				s.put(fsAvail, float64(v.FreeBytes), node, use)
+			}
+			if v.TotalInodes > 0 {
+				s.put(fsInodes, float64(v.FreeInodes), node, use)
+			}
+			if v.FullIn > 0 {
+				s.put(fsFullIn, v.FullIn.Seconds(), node, use)
+			}
+		}
+	}
+	if h.Archive != nil {
+		s.put(waiting, float64(h.Archive.Ready), node)
+	}
 }
 
 func figures(s sink, f Figures) {

@@ -74,6 +74,10 @@ var (
 	probeLast = gauge("probe_last_success_timestamp_seconds", "When this node's probe last succeeded.", "node", "probe")
 	fsAvail   = gauge("filesystem_avail_bytes", "Free bytes of the file system that holds a volume of the node.", "node", "volume")
 
+	fsInodes = gauge("filesystem_avail_inodes", "Free inodes of the file system that holds a volume of the node; absent where it has no limit.", "node", "volume")
+	fsFullIn = gauge("filesystem_full_seconds", "Time until the file system is full at the present rate; absent when it does not grow or that is not known.", "node", "volume")
+	waiting  = gauge("archive_ready_segments", "WAL segments that wait for the archiver on this node.", "node")
+
 	alertsFiring  = gauge("alerts_firing", "Conditions past their hold, by severity.", "severity")
 	notified      = counter("notifications_total", "Messages that a channel accepted.", "channel")
 	notifyFailed  = counter("notification_failures_total", "Attempts that a channel did not accept.", "channel")
@@ -82,7 +86,7 @@ var (
 	opsStarted    = counter("operations_total", "Operations that this node began.", "operation")
 	opsFailed     = counter("operation_failures_total", "Operations of this node that stopped part-way or were aborted.", "operation")
 	opsRunning    = gauge("operation_running", "Whether an operation of this kind runs on this node.", "operation")
-	everyMetric   = []metric{buildInfo, lastRound, reloadOK, reloadedAt, clusterState, epochNumber, members, rejected, reportAge, peerRTT, clockSkew, nodeUp, nodeRole, nodeTimeline, walWrite, walReceive, walReplay, streaming, receiveLag, replayLag, flushLag, timeLag, timeLeast, applyDelay, slotActive, slotRetained, probeOK, probeLast, fsAvail, alertsFiring, notified, notifyFailed, notifyLast, notifyQueued, opsStarted, opsFailed, opsRunning}
+	everyMetric   = []metric{buildInfo, lastRound, reloadOK, reloadedAt, clusterState, epochNumber, members, rejected, reportAge, peerRTT, clockSkew, nodeUp, nodeRole, nodeTimeline, walWrite, walReceive, walReplay, streaming, receiveLag, replayLag, flushLag, timeLag, timeLeast, applyDelay, slotActive, slotRetained, probeOK, probeLast, fsAvail, fsInodes, fsFullIn, waiting, alertsFiring, notified, notifyFailed, notifyLast, notifyQueued, opsStarted, opsFailed, opsRunning}
 	alertSeverity = []string{"page", "warning", "info"}
 )
 

@@ -66,7 +66,9 @@ func newSource(self string) *source {
 			Durable: &fence.Durable{Node: n, Role: role, Epoch: fence.Epoch{Number: 3, ID: "e3", Primary: "db1"}},
 			App:     &view.AppReport{OK: true, Status: 200},
 			Edges:   []view.EdgeReport{{Node: other(n), OK: true, RTT: 2 * time.Millisecond, Skew: -time.Second}},
-			Host:    view.HostReport{DataFreeBytes: 1 << 30, DataTotalBytes: 1 << 31},
+			Host: view.HostReport{DataFreeBytes: 1 << 30, DataTotalBytes: 1 << 31, Archive: &view.ArchiveReport{Ready: 7}, Volumes: []view.VolumeReport{
+				{Uses: []string{view.VolumeData, view.VolumeWAL}, FreeBytes: 1 << 29, TotalBytes: 1 << 31, FreeInodes: 5, TotalInodes: 9, FullIn: time.Hour},
+				{Uses: []string{view.VolumeState}, FreeBytes: 77, TotalBytes: 99}}},
 		}}
 	}
 	return s
@@ -292,10 +294,19 @@ func TestMetrics_Values(t *testing.T) {
 		"notifications_total{channel=email}":           3,
 		"operation_running{operation=promote}":         1,
 		"filesystem_avail_bytes{node=db1,volume=data}": 1 << 30,
+
+		"filesystem_avail_bytes{node=db1,volume=wal}":   1 << 29,
+		"filesystem_avail_bytes{node=db1,volume=state}": 77,
+		"filesystem_avail_inodes{node=db1,volume=data}": 5,
+		"filesystem_full_seconds{node=db1,volume=wal}":  3600,
+		"archive_ready_segments{node=db1}":              7,
 	} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v (present: %t), want %v", name, v, ok, want)
 		}
+	}
+	if _, ok := got["filesystem_full_seconds{node=db1,volume=state}"]; ok {
+		t.Error("a file system that does not grow is said to be full at some time")
 	}
 }
 
