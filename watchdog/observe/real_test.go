@@ -24,6 +24,8 @@ type vantage struct {
 	pair *demo.Pair
 	node string
 	up   time.Time
+	// limits are those of the judgement, changed where a test cannot wait.
+	limits view.Limits
 }
 
 func target(s *demo.Server) replication.Target {
@@ -57,7 +59,7 @@ func watchFrom(t *testing.T, p *demo.Pair, node string, change func(*observe.Opt
 			t.Errorf("observer: %v", err)
 		}
 	})
-	return &vantage{ob, p, node, time.Now()}
+	return &vantage{ob, p, node, time.Now(), view.DefaultLimits()}
 }
 
 // conditions sends the report through its encoding, as a peer would get it, and
@@ -81,7 +83,7 @@ func (v *vantage) conditions(t *testing.T) []alerts.Condition {
 	board := view.NewBoard("pair", v.node, nodes, v.up)
 	now := time.Now()
 	board.Put(r, now)
-	return view.Judge(board.View(now), view.DefaultLimits(), now)
+	return view.Judge(board.View(now), v.limits, now)
 }
 
 func (v *vantage) judge(t *testing.T) []string {
@@ -198,4 +200,6 @@ func TestReal_SynchronousStandbyGone_CommitsStall(t *testing.T) {
 			t.Errorf("verdict %s (%s: %s)", s.Verdict, s.Cause, s.Detail)
 		}
 	}
+	startServer(t, standby)
+	v.until(t)
 }
