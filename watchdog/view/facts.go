@@ -9,29 +9,20 @@ import (
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
 
-// told gives of each server the newest SQL answer, where it is fresh. Where none
-// is, the rules that need one say nothing: NoSample does.
-func (j *judgement) told() []Sighting {
-	var all []Sighting
+// survey picks, once for all rules, the newest fresh SQL answer of each server,
+// and the newest that holds a Health, which an older observer's does not. Where
+// there is none, the rules that need one say nothing: NoSample does.
+func (j *judgement) survey() {
 	for _, a := range j.servers {
-		if s, ok := newestStatus(j.Sightings(a.Node)); ok && s.statusFresh(j.limits) {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// healths gives of each server the newest answer that holds a Health, which an
-// older observer's does not.
-func (j *judgement) healths() []Sighting {
-	var all []Sighting
-	for _, a := range j.servers {
-		seen := slices.DeleteFunc(j.Sightings(a.Node), func(s Sighting) bool { return s.Status == nil || s.Status.Health == nil })
+		seen := j.Sightings(a.Node)
 		if s, ok := newestStatus(seen); ok && s.statusFresh(j.limits) {
-			all = append(all, s)
+			j.told = append(j.told, s)
+		}
+		seen = slices.DeleteFunc(seen, func(s Sighting) bool { return s.Status == nil || s.Status.Health == nil })
+		if s, ok := newestStatus(seen); ok && s.statusFresh(j.limits) {
+			j.healths = append(j.healths, s)
 		}
 	}
-	return all
 }
 
 // read is the evidence line of an SQL answer.

@@ -22,6 +22,7 @@ func Judge(v View, l Limits, now time.Time) []alerts.Condition {
 	for _, n := range v.Servers() {
 		j.servers = append(j.servers, Appraise(v, l, n))
 	}
+	j.survey()
 	j.primaries()
 	j.silence()
 	j.systemIDs()
@@ -54,7 +55,9 @@ type judgement struct {
 	limits  Limits
 	now     time.Time
 	servers []Appraisal
-	found   []alerts.Condition
+	// told and healths are the fresh SQL answers; see survey.
+	told, healths []Sighting
+	found         []alerts.Condition
 }
 
 // finding is what a rule adds to the catalogue's entry.

@@ -106,7 +106,7 @@ func (j *judgement) growers(node string, v VolumeReport) []string {
 // archivers raises ArchiverFailing: attempts that fail, segments that pile up,
 // or one that is not taken although nothing fails.
 func (j *judgement) archivers() {
-	for _, s := range j.told() {
+	for _, s := range j.told {
 		a := s.Status.Archiver
 		if a == nil {
 			continue // archive_mode is off

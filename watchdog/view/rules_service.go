@@ -114,7 +114,7 @@ func (j *judgement) logins() {
 				text: fmt.Sprintf("PostgreSQL of %s refuses the login of the watchdog on %s: what happens there is not seen from there.", a.Node, list(who))})
 		}
 	}
-	for _, s := range j.healths() {
+	for _, s := range j.healths {
 		for _, l := range s.Status.Health.Expiring {
 			j.passwordEnds(s, l)
 		}

@@ -16,7 +16,7 @@ var hotStandby = []string{"max_connections", "max_worker_processes", "max_wal_se
 // settings compares what should be equal on all servers, the primary with each
 // other one; without a primary the servers in order.
 func (j *judgement) settings() {
-	all := j.told()
+	all := slices.Clone(j.told)
 	if len(all) < 2 {
 		return
 	}

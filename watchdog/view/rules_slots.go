@@ -13,7 +13,7 @@ const noiseBytes = 64 << 20
 
 // slots raises what is wrong with replication slots, of every server.
 func (j *judgement) slots() {
-	for _, s := range j.told() {
+	for _, s := range j.told {
 		for _, slot := range s.Status.Slots {
 			if replication.CheckSlotName(slot.Name) != nil {
 				continue // no name that PostgreSQL gives; it must not reach a command line

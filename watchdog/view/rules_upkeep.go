@@ -14,11 +14,11 @@ const wraparound = 1 << 31
 
 // upkeep raises what a server says of its own state.
 func (j *judgement) upkeep() {
-	for _, s := range j.told() {
+	for _, s := range j.told {
 		j.syncStandby(s)
 		j.conflicts(s)
 	}
-	for _, s := range j.healths() {
+	for _, s := range j.healths {
 		j.connections(s)
 		j.wraparound(s)
 		j.checksums(s)
