@@ -192,6 +192,9 @@ func why(command string) string {
 	if len(words) < 2 {
 		return ""
 	}
+	if words[0] != "watchdog" {
+		return "to look closer, on the node in question; changes nothing"
+	}
 	switch words[1] {
 	case "promote":
 		return "shows the plan, changes nothing"

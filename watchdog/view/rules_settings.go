@@ -29,37 +29,50 @@ func (j *judgement) settings() {
 	}
 }
 
+// units are those that pg_settings counts in, of the settings that have one.
+var units = map[string]string{
+	"max_slot_wal_keep_size": "MB", "wal_keep_size": "MB", "wal_segment_size": "B", "block_size": "B",
+	"max_standby_streaming_delay": "ms", "wal_receiver_timeout": "ms", "wal_sender_timeout": "ms", "wal_retrieve_retry_interval": "ms",
+}
+
+// settingWords prints a value; -1 is unlimited or off and has no unit.
+func settingWords(name, value string) string {
+	switch {
+	case value == "":
+		return "empty"
+	case value == "-1":
+		return value
+	default:
+		return value + units[name]
+	}
+}
+
 func (j *judgement) drift(a, b Sighting) {
-	var differ, low []string
+	var differ, low, here, there []string
 	for _, name := range slices.Sorted(maps.Keys(a.Status.Settings)) {
-		there, known := setting(b, name)
-		here := a.Status.Settings[name]
-		if !known || here == there || name == "server_version_num" {
+		x := a.Status.Settings[name]
+		y, known := setting(b, name)
+		if !known || x == y || name == "server_version_num" {
 			continue
 		}
-		words := fmt.Sprintf("%s is %s on %s and %s on %s", name, orEmpty(here), a.Node, orEmpty(there), b.Node)
-		differ = append(differ, words)
-		if b.Status.InRecovery && !a.Status.InRecovery && slices.Contains(hotStandby, name) && below(there, here) {
+		one, other := settingWords(name, x), settingWords(name, y)
+		differ = append(differ, fmt.Sprintf("%s is %s on %s and %s on %s", name, one, a.Node, other, b.Node))
+		here, there = append(here, name+" = "+one), append(there, name+" = "+other)
+		if b.Status.InRecovery && !a.Status.InRecovery && slices.Contains(hotStandby, name) && below(y, x) {
 			low = append(low, name)
 		}
 	}
 	if len(differ) == 0 {
 		return
 	}
-	f := finding{code: ConfigDrift, subject: pairOf(a.Node, b.Node), evidence: []string{a.read("settings"), b.read("settings")},
-		text: fmt.Sprintf("Settings that should be equal differ: %s.", strings.Join(differ, "; "))}
+	f := finding{code: ConfigDrift, subject: pairOf(a.Node, b.Node),
+		evidence: []string{a.read("%s", strings.Join(here, ", ")), b.read("%s", strings.Join(there, ", "))},
+		text:     fmt.Sprintf("Settings that should be equal differ: %s.", strings.Join(differ, "; "))}
 	if len(low) > 0 {
 		f.severity = page()
 		f.text = fmt.Sprintf("The standby %s is below its primary in %s: it stops replaying, or does not start again. %s", b.Node, list(low), f.text)
 	}
 	j.raise(f)
-}
-
-func orEmpty(s string) string {
-	if s == "" {
-		return "empty"
-	}
-	return s
 }
 
 func below(a, b string) bool {

@@ -60,8 +60,8 @@ func (j *judgement) slotInactive(s Sighting, slot replication.SlotRow) {
 	switch {
 	case s.Status.InRecovery:
 		f.severity = warning()
-		f.text = fmt.Sprintf("Slot %s on the standby %s belongs to nobody and keeps %s of WAL: it is left from a former role.", slot.Name, s.Node, retained(slot))
-		f.hint = fmt.Sprintf(`psql -c "SELECT pg_drop_replication_slot('%s')"`, slot.Name)
+		f.text = fmt.Sprintf("Slot %s on the standby %s belongs to nobody and keeps %s of WAL: it is left from a former role. If nothing will come back for it, pg_drop_replication_slot('%s') frees it.",
+			slot.Name, s.Node, retained(slot), slot.Name)
 	case slot.Type == "physical":
 		f.text = fmt.Sprintf("Nobody reads slot %s of the primary %s: it keeps %s of WAL for its standby%s.", slot.Name, s.Node, retained(slot), j.bound(s, slot))
 		if other := j.partner(s.Node); other != "" && j.Held(other) != "" {

@@ -125,7 +125,7 @@ func TestSlots_Rules(t *testing.T) {
 			return pair(t).all("db2", func(r *view.ServerReport) {
 				r.Status.Slots = []replication.SlotRow{{Name: "watchdog_db1", Type: "physical", RestartLSN: 5, RetainedBytes: 900 * mib}}
 			})
-		}, [][2]string{{"SlotInactive/db2/watchdog_db1 warning", "left from a former role"}}},
+		}, [][2]string{{"SlotInactive/db2/watchdog_db1 warning", "left from a former role. If nothing will come back for it, pg_drop_replication_slot('watchdog_db1')"}}},
 		"a name that would be a command": {func(t *testing.T) *scene {
 			return slotted(pair(t), func(s *replication.SlotRow) { s.Name, s.Active = `x'); DROP`, false })
 		}, nil},

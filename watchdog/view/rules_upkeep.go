@@ -179,9 +179,9 @@ func (j *judgement) collations(s Sighting) {
 	}
 	j.raise(finding{
 		code: VersionMismatch, subject: s.Node + "/collation", severity: warning(), hold: ptr(time.Duration(0)),
-		text: fmt.Sprintf("The collation library of %s is another one than that which built the indexes of %s: they may be wrong until they are rebuilt.",
+		text: fmt.Sprintf("The collation library of %s is another one than that which built the indexes of %s: they may be wrong until REINDEX DATABASE has rebuilt them.",
 			s.Node, names),
 		evidence: []string{s.read("collation version differs in %s", names)},
-		hint:     `psql -c "REINDEX DATABASE NAME" -c "ALTER DATABASE NAME REFRESH COLLATION VERSION"`,
+		hint:     `psql -c "SELECT datname, datcollversion, pg_database_collation_actual_version(oid) FROM pg_database"`,
 	})
 }
