@@ -61,28 +61,13 @@ func evidenceRow(observer string, seen view.ServerReport) []cell {
 // has seen already is not said twice: the summary above, and evidence that an
 // earlier condition rests on.
 func conditionLines(c view.OpenCondition, summary string, shown map[string]bool, st style) string {
-	mark, colour := "i ", ""
-	switch c.Severity {
-	case "page":
-		mark, colour = "!!", red
-	case "warning":
-		mark, colour = "! ", yellow
-	}
-	since := "for " + ageText(c.For)
-	switch {
-	case c.Incident != "":
-		since += ", incident " + clean(c.Incident)
-	case c.Within != "":
-		since += ", told within " + clean(c.Within)
-	case !c.Firing:
-		since += ", not told yet"
-	}
+	mark, colour := severityMark(c.Severity)
 	var b strings.Builder
 	text := ": " + clean(c.Text)
 	if c.Text == summary {
 		text = ""
 	}
-	fmt.Fprintf(&b, "%s %s %s%s  (%s)\n", st.paint(colour, mark), clean(c.Code), clean(c.Subject), text, since)
+	fmt.Fprintf(&b, "%s %s %s%s  (%s)\n", st.paint(colour, mark), clean(c.Code), clean(c.Subject), text, standing(c))
 	repeated := 0
 	for _, e := range c.Evidence {
 		if shown[e] {

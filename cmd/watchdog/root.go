@@ -121,3 +121,14 @@ func extraHint(cmd *cobra.Command, word string) string {
 	}
 	return cmd.UseLine()
 }
+
+// atMost takes one argument or none.
+func atMost(name string) cobra.PositionalArgs {
+	one := takes(name)
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return one(cmd, args)
+	}
+}

@@ -33,7 +33,7 @@ type StatusInput struct {
 func Opened(c alerts.Condition, lasted time.Duration, firing bool, incident string) OpenCondition {
 	return OpenCondition{
 		Code: c.Code, Subject: c.Subject, Severity: c.Severity.String(), Text: c.Text, Evidence: slices.Clone(c.Evidence),
-		For: lasted, Firing: firing, Incident: incident, Hint: c.Hint, Runbook: c.Runbook,
+		For: lasted, Hold: c.Hold, Firing: firing, Incident: incident, Hint: c.Hint, Runbook: c.Runbook,
 	}
 }
 

@@ -26,3 +26,20 @@ func TestCatalogue_NoHintChangesAnything(t *testing.T) {
 		}
 	}
 }
+
+// TestCatalogue_EveryCondition_SaysWhatWouldRefuteIt: evidence that nothing
+// could contradict is none.
+func TestCatalogue_EveryCondition_SaysWhatWouldRefuteIt(t *testing.T) {
+	for _, code := range Codes() {
+		x, known := Explain(code, "db1")
+		switch {
+		case !known || x.Means == "" || x.Refute == "":
+			t.Errorf("%s: fill Means and Refute of its entry: %+v", code, x)
+		case strings.Contains(x.Refute, "NODE") || strings.HasSuffix(x.Refute, "."):
+			t.Errorf("%s: %q is no clause about a node that is named", code, x.Refute)
+		}
+	}
+	if _, known := Explain("NoSuchThing", "db1"); known {
+		t.Error("a code that nobody knows was explained")
+	}
+}

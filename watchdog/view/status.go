@@ -51,6 +51,8 @@ type OpenCondition struct {
 	Text     string        `json:"text"`
 	Evidence []string      `json:"evidence"`
 	For      time.Duration `json:"for"`
+	// Hold is how long it must last before it is told; 0: at once, or not known.
+	Hold     time.Duration `json:"hold,omitempty"`
 	Firing   bool          `json:"firing"` // past its hold time
 	Incident string        `json:"incident,omitempty"`
 	// Within is the code of the incident whose message lists this condition;
