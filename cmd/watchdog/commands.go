@@ -7,6 +7,7 @@ import "github.com/spf13/cobra"
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newStatus(a),
+		newCheck(a),
 		newWhy(a),
 		newHistory(a),
 		newOps(a),

@@ -37,12 +37,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		if a.timeout <= 0 {
-			return &usageError{reason: fmt.Sprintf("--timeout %s leaves no time for an answer", a.timeout), hint: "such as 15s"}
-		}
-		return nil
-	}
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.usableTimeout() }
 	f := root.PersistentFlags()
 	f.StringVar(&a.configFile, "config", "", "configuration `FILE` (WATCHDOG_CONFIG; "+config.DefaultFile+")")
 	f.StringVar(&a.socket, "socket", "", "`PATH` of the service's socket (WATCHDOG_SOCKET; from the configuration)")
@@ -52,6 +47,13 @@ func newRoot(a *app) *cobra.Command {
 	f.BoolVar(&a.quiet, "quiet", false, "answer only, without talk")
 	f.DurationVar(&a.timeout, "timeout", defaultTimeout, "limit of one call to the service")
 	return root
+}
+
+func (a *app) usableTimeout() error {
+	if a.timeout <= 0 {
+		return &usageError{reason: fmt.Sprintf("--timeout %s leaves no time for an answer", a.timeout), hint: "such as 15s"}
+	}
+	return nil
 }
 
 // group makes a command that only has commands below it. Naming none shows

@@ -113,12 +113,7 @@ func explain(s view.Status, about string) (whyDoc, error) {
 // concerns reports whether a condition answers to a name: its code, its
 // incident, or a node that it is about ("db1-db2" is about both).
 func concerns(c view.OpenCondition, name string) bool {
-	return strings.EqualFold(c.Code, name) || c.Incident != "" && strings.EqualFold(c.Incident, name) || about(c, name)
-}
-
-func about(c view.OpenCondition, node string) bool {
-	return c.Subject == node || strings.HasPrefix(c.Subject, node+"-") || strings.HasSuffix(c.Subject, "-"+node) ||
-		strings.HasSuffix(c.Subject, " on "+node)
+	return strings.EqualFold(c.Code, name) || c.Incident != "" && strings.EqualFold(c.Incident, name) || view.About(c, name)
 }
 
 func unknownName(s view.Status, name string) error {
