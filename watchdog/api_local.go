@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gestionale-fullstack/watchdog/runbooks"
+	"github.com/gestionale-fullstack/watchdog/watchdog/audit"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
 	"github.com/gestionale-fullstack/watchdog/watchdog/state"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
@@ -34,6 +35,9 @@ func (s *Service) localAPI(r *control.Router) {
 			return call(ctx, s.others, owner, control.NodeShowOp, id, control.None{})
 		}
 		return s.ops.show(id)
+	})
+	control.Handle(r, control.Doctor, func(ctx context.Context, _ control.Caller, _ string, _ control.None) (audit.Document, error) {
+		return s.doctor(ctx), nil
 	})
 	control.Handle(r, control.ResumeOp, func(ctx context.Context, by control.Caller, id string, req runbooks.Request) (control.Started, error) {
 		req.By = by.String()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/runbooks"
+	"github.com/gestionale-fullstack/watchdog/watchdog/audit"
 	"github.com/gestionale-fullstack/watchdog/watchdog/bootgate"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
 	"github.com/gestionale-fullstack/watchdog/watchdog/state"
@@ -44,6 +45,9 @@ func (s *Service) nodeAPI(r *control.Router) {
 	})
 	control.Handle(r, control.NodeEndOfWAL, func(_ context.Context, _ control.Caller, _ string, q control.WALQuestion) (fence.EndOfWAL, error) {
 		return s.endOfWAL(q.From)
+	})
+	control.Handle(r, control.NodeAudit, func(ctx context.Context, _ control.Caller, _ string, _ control.None) (audit.Local, error) {
+		return s.auditLocal(ctx), nil
 	})
 	control.Handle(r, control.NodeOps, func(context.Context, control.Caller, string, control.None) (control.OperationList, error) {
 		return s.ops.list(), nil

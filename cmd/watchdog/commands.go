@@ -9,6 +9,7 @@ func commands(a *app) []*cobra.Command {
 		newStatus(a),
 		newCheck(a),
 		newWhy(a),
+		newDoctor(a),
 		newHistory(a),
 		newOps(a),
 		newPromote(a),

@@ -115,10 +115,10 @@ func receivingLine(seen whySighting) []string {
 	if r == nil {
 		return []string{fmt.Sprintf("  %s has no WAL receiver, seen by %s, %s old\n", clean(seen.Node), clean(seen.Observer), ageText(seen.StatusAge))}
 	}
-	line := fmt.Sprintf("  %s receives from %s:%d, %s, last message %s before, seen by %s, %s old", clean(seen.Node), clean(r.SenderHost), r.SenderPort,
-		clean(r.Status), ageText(max(0, r.MessageAge)), clean(seen.Observer), ageText(seen.StatusAge))
+	line := fmt.Sprintf("  %s receives from %s:%d, %s, last known message %s ago, seen by %s", clean(seen.Node), clean(r.SenderHost), r.SenderPort,
+		clean(r.Status), ageText(max(0, r.MessageAge)+seen.StatusAge), clean(seen.Observer))
 	if seen.Advanced >= 0 {
-		line += fmt.Sprintf("; its position last grew within %s", ageText(seen.Advanced))
+		line += fmt.Sprintf("; its position grew within the last %s", ageText(seen.Advanced))
 	}
 	return []string{line + "\n"}
 }

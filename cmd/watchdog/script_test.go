@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output in the scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"watchdog": main})
+	testscript.Main(m, map[string]func(){"watchdog": main, "pg-watchdog": main})
 }
 
 // TestScripts runs the command lines of testdata/*.txtar against the real

@@ -16,11 +16,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gestionale-fullstack/watchdog/runbooks"
+	"github.com/gestionale-fullstack/watchdog/watchdog/audit"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
-// canned answers the local API from files of a script: status.json, plan.json
+// canned answers the local API from files of a script: status.json, doctor.json, plan.json
 // (plan.2.json for the second plan asked for), started.json, ops.json,
 // records.jsonl; refusal.json refuses the start. What is asked goes to
 // requests.log.
@@ -47,6 +48,9 @@ func startService(ts *testscript.TestScript, neg bool, args []string) {
 		return st, err
 	})
 	control.Handle(r, control.MakePlan, c.plan)
+	control.Handle(r, control.Doctor, func(context.Context, control.Caller, string, control.None) (audit.Document, error) {
+		return readJSON[audit.Document](c.dir, "doctor.json")
+	})
 	control.Handle(r, control.StartOp, c.start("start", "started.json"))
 	control.Handle(r, control.ResumeOp, c.start("resume", "started.json"))
 	control.Handle(r, control.AbortOp, c.start("abort", "started.json"))

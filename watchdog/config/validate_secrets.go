@@ -25,23 +25,7 @@ func (v *validator) secrets(configDir string, o Options) {
 	if abs, err := filepath.Abs(configDir); err == nil {
 		configDir = abs
 	}
-	c := v.c
-	server := !c.Nodes[c.Node].Witness
-	uses := []use{
-		{nodeKeyPath, &c.Keys.NodeKeyFile, true},
-		{"keys.gossip_key_file", &c.Keys.GossipKeyFile, true},
-		{"postgres.monitor.passfile", &c.Postgres.Monitor.PassFile, true},
-		{"postgres.act.passfile", &c.Postgres.Act.PassFile, server},
-		{"postgres.replication.passfile", &c.Postgres.Replication.PassFile, server},
-		{"alerts.email.password_file", &c.Alerts.Email.PasswordFile, len(c.Alerts.Email.To) > 0},
-	}
-	for _, name := range v.nodeNames() {
-		devices := c.Nodes[name].Fence
-		for i := range devices {
-			uses = append(uses, use{fmt.Sprintf("nodes.%s.fence[%d].password_file", name, i), &devices[i].PasswordFile, name != c.Node})
-		}
-	}
-	for _, u := range uses {
+	for _, u := range v.c.secretUses() {
 		if !u.secret.Set() {
 			continue
 		}
@@ -53,6 +37,41 @@ func (v *validator) secrets(configDir string, o Options) {
 			v.bad(u.path, reason, v.secretHint(u.path, hint))
 		}
 	}
+}
+
+// secretUses lists every secret that can be named, with its place in the file.
+func (c *Config) secretUses() []use {
+	server := !c.Nodes[c.Node].Witness
+	uses := []use{
+		{nodeKeyPath, &c.Keys.NodeKeyFile, true},
+		{"keys.gossip_key_file", &c.Keys.GossipKeyFile, true},
+		{"postgres.monitor.passfile", &c.Postgres.Monitor.PassFile, true},
+		{"postgres.act.passfile", &c.Postgres.Act.PassFile, server},
+		{"postgres.replication.passfile", &c.Postgres.Replication.PassFile, server},
+		{"alerts.email.password_file", &c.Alerts.Email.PasswordFile, len(c.Alerts.Email.To) > 0},
+	}
+	for _, name := range c.NodeNames() {
+		devices := c.Nodes[name].Fence
+		for i := range devices {
+			uses = append(uses, use{fmt.Sprintf("nodes.%s.fence[%d].password_file", name, i), &devices[i].PasswordFile, name != c.Node})
+		}
+	}
+	return uses
+}
+
+// SecretFaults looks again at the secret files that this node uses, as Load did:
+// how many there are, and what is wrong with some by now.
+func (c *Config) SecretFaults() (looked int, faults []string) {
+	for _, u := range c.secretUses() {
+		if !u.secret.Set() || !u.needed {
+			continue
+		}
+		looked++
+		if reason, _ := checkSecret(u.secret.Path, os.Getenv(credentialsEnv)); reason != "" {
+			faults = append(faults, u.path+": "+reason)
+		}
+	}
+	return looked, faults
 }
 
 // authorities looks at the files of certificate authorities, which are no

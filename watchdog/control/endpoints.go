@@ -6,6 +6,7 @@ import (
 	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/runbooks"
+	"github.com/gestionale-fullstack/watchdog/watchdog/audit"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
@@ -26,6 +27,7 @@ var (
 	ListOps    = Endpoint[None, OperationList]{"GET", "/v1/operations"}
 	ShowOp     = Endpoint[None, Records]{"GET", "/v1/operations/{id}"}
 	ResumeOp   = Endpoint[runbooks.Request, Started]{"POST", "/v1/operations/{id}/resume"}
+	Doctor     = Endpoint[None, audit.Document]{"GET", "/v1/doctor"}
 	AbortOp    = Endpoint[runbooks.Request, Started]{"POST", "/v1/operations/{id}/abort"}
 	FollowPath = "/v1/operations/{id}/follow" // a stream: one runbooks.Record per line
 )
@@ -41,6 +43,7 @@ var (
 	NodeShowOp   = Endpoint[None, Records]{"GET", "/v1/node/operations/{id}/records"}
 	NodeForward  = Endpoint[Forwarded, Answer]{"POST", "/v1/node/forward"}
 	NodeApp      = Endpoint[AppAct, None]{"POST", "/v1/node/app"}
+	NodeAudit    = Endpoint[None, audit.Local]{"GET", "/v1/node/audit"}
 	NodeEndOfWAL = Endpoint[WALQuestion, fence.EndOfWAL]{"POST", "/v1/node/end-of-wal"}
 )
 
