@@ -9,6 +9,7 @@ import (
 
 	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/replication/pgctl"
+	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/watchdog/audit"
 	"github.com/gestionale-fullstack/watchdog/watchdog/config"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
@@ -17,10 +18,13 @@ import (
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
-// Limits of an audit, which runs on demand alone: of asking one server, and of
-// asking one node for all that it finds. A fence agent may take seconds.
+// Limits of an audit, which runs on demand alone: of asking one server, the fence
+// devices, and one node for all that it finds. An agent that hangs gets its time
+// to wind up before its node counts as silent, and all of it fits into the
+// timeout of the command (15 s).
 const (
 	auditServerLimit = 5 * time.Second
+	auditDeviceLimit = 8 * time.Second
 	auditNodeLimit   = 12 * time.Second
 )
 
@@ -50,8 +54,10 @@ func (s *Service) auditNode(ctx context.Context, n *audit.Node) {
 	defer cancel()
 	l, err := call(ctx, s.others, n.Name, control.NodeAudit, "", control.None{})
 	switch {
-	case err != nil:
+	case errors.Is(err, runbooks.ErrNotReached):
 		n.Silence = err.Error()
+	case err != nil:
+		n.Refused = err.Error()
 	case l.Node != n.Name:
 		n.Silence = "it says that it is " + l.Node
 	default:
@@ -160,7 +166,7 @@ func (s *Service) auditBoot(ctx context.Context, c *config.Config) audit.Boot {
 
 // auditDevices asks the fence devices of the other servers for their status.
 func (s *Service) auditDevices(ctx context.Context) []audit.Device {
-	ctx, cancel := context.WithTimeout(ctx, auditNodeLimit-time.Second)
+	ctx, cancel := context.WithTimeout(ctx, auditDeviceLimit)
 	defer cancel()
 	var out []audit.Device
 	for _, name := range s.cfg.Servers() {

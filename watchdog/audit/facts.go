@@ -22,6 +22,7 @@ type Node struct {
 	Keyed   bool   // its public key stands in the configuration of the asked node
 	Local   *Local // what its service says of itself; nil: it did not answer
 	Silence string // why it did not answer
+	Refused string // what it answered instead, as an older one would
 	// Skew is this node's clock minus that of the asked node; nil: not measured.
 	Skew *time.Duration
 	Slot string // the slot that any other server keeps for it

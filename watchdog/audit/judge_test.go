@@ -169,6 +169,7 @@ var plants = map[string]plant{
 	"services of two versions":                {func(_ Facts, _, s *Local) { s.Program = "0.9" }, "service_version", "db2", Warn},
 	"state that cannot be read":               {func(_ Facts, _, s *Local) { s.StateFault = "epoch.json: bad checksum" }, "state", "db2", Fail},
 	"service that does not answer":            {func(f Facts, _, _ *Local) { f.Nodes[1].Local = nil; f.Nodes[1].Silence = "refused" }, "service_answers", "db2", Fail},
+	"service of an older version":             {func(f Facts, _, _ *Local) { f.Nodes[1].Local = nil; f.Nodes[1].Refused = "no such call" }, "service_answers", "db2", Unknown},
 	"server behind a silent service":          {func(f Facts, _, _ *Local) { f.Nodes[1].Local = nil }, "postgres_read", "db2", Unknown},
 	"node without a key":                      {func(f Facts, _, _ *Local) { f.Nodes[1].Keyed = false }, "service_answers", "db2", Fail},
 	"configuration that leaves something out": {func(_ Facts, p, _ *Local) { p.Warnings = []string{"x"} }, "configuration", "db1", Warn},

@@ -13,6 +13,9 @@ func (j *judgement) service(n Node) {
 	case !n.Keyed:
 		c.fail("watchdog key show, on "+n.Name+"; then nodes."+n.Name+".key in the configuration of every node", "%s has no key in the configuration: its service is not let in", n.Name)
 		return
+	case n.Local == nil && n.Refused != "":
+		c.unknown("install one version on every node", "the service of %s answers, but tells nothing of itself: %s", n.Name, n.Refused)
+		return
 	case n.Local == nil:
 		c.fail("systemctl status pg-watchdog, on "+n.Name, "the service of %s does not answer: %s", n.Name, orUnknown(n.Silence))
 		return
