@@ -137,7 +137,7 @@ func perfText(values []perf) string {
 // perfdata gives the figures that are worth a graph. The labels name no node
 // where there is one standby, so that a graph lives on after the roles change.
 func perfdata(s view.Status) []perf {
-	receive, replay := lagPerf("receive_lag_bytes"), lagPerf("replay_lag_bytes")
+	receive, replay, behind := lagPerf("receive_lag_bytes", "B"), lagPerf("replay_lag_bytes", "B"), lagPerf("time_lag", "s")
 	oldest, known := time.Duration(0), len(s.Nodes) > 0
 	for _, n := range s.Nodes {
 		if n.Witness {
@@ -146,6 +146,7 @@ func perfdata(s view.Status) []perf {
 		if n.Role != replication.RolePrimary {
 			receive.add(n.ReceiveLagBytes)
 			replay.add(n.ReplayLagBytes)
+			behind.time(n.Lag)
 		}
 		age := n.SampleAge()
 		known = known && age >= 0
@@ -161,20 +162,20 @@ func perfdata(s view.Status) []perf {
 	if known {
 		sample.Value = number(oldest.Seconds())
 	}
-	return []perf{receive.perf(), replay.perf(), {Label: "conditions", Value: number(float64(firing))}, sample}
+	return []perf{receive.perf(), replay.perf(), behind.perf(), {Label: "conditions", Value: number(float64(firing))}, sample}
 }
 
 func number(v float64) *float64 { return &v }
 
 // lag is the greatest lag of all standbys; one that is not known hides all.
 type lag struct {
-	label   string
-	value   float64
-	unknown bool
-	some    bool
+	label, unit string
+	value       float64
+	unknown     bool
+	some        bool
 }
 
-func lagPerf(label string) *lag { return &lag{label: label} }
+func lagPerf(label, unit string) *lag { return &lag{label: label, unit: unit} }
 
 func (l *lag) add(bytes *uint64) {
 	l.some = true
@@ -185,8 +186,18 @@ func (l *lag) add(bytes *uint64) {
 	l.value = max(l.value, float64(*bytes))
 }
 
+// time adds a lag in seconds.
+func (l *lag) time(of *view.Lag) {
+	l.some = true
+	if of == nil || of.Time == nil {
+		l.unknown = true
+		return
+	}
+	l.value = max(l.value, of.Time.Seconds())
+}
+
 func (l *lag) perf() perf {
-	p := perf{Label: l.label, Unit: "B"}
+	p := perf{Label: l.label, Unit: l.unit}
 	if l.some && !l.unknown {
 		p.Value = number(l.value)
 	}

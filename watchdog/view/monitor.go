@@ -201,8 +201,16 @@ func (m *monitored) server(n NodeStatus) {
 	case n.Role == replication.RoleUnknown:
 		m.add(MonitorUnknown, "the role of "+n.Node+" is not known")
 	case n.Role == replication.RoleStandby && n.ReceiveLagBytes == nil:
-		m.add(MonitorUnknown, "the receive lag of "+n.Node+" is not known")
+		m.add(MonitorUnknown, "the receive lag of "+n.Node+" is not known"+n.Lag.because())
 	}
+}
+
+// because says why a figure is missing, after what is missing.
+func (l *Lag) because() string {
+	if l == nil || l.Unknown == "" {
+		return ""
+	}
+	return ": " + l.Unknown
 }
 
 // answers reports whether any vantage point has the server answering.
