@@ -117,7 +117,7 @@ func (a *app) printCheck(d checkDoc, state view.MonitorState) error {
 func pluginText(s string) string { return strings.ReplaceAll(clean(s), "|", "/") }
 
 // perfText gives values as the plugin guidelines want them; U is not known.
-// Labels are ours and need no quotes.
+// Labels are ours, and node names are letters, digits and dashes: no quotes.
 func perfText(values []perf) string {
 	var out []string
 	for _, p := range values {
@@ -129,7 +129,7 @@ func perfText(values []perf) string {
 			}
 			v += p.Unit
 		}
-		out = append(out, p.Label+"="+v+";;;0")
+		out = append(out, pluginText(p.Label)+"="+v+";;;0")
 	}
 	return strings.Join(out, " ")
 }
@@ -162,7 +162,13 @@ func perfdata(s view.Status) []perf {
 	if known {
 		sample.Value = number(oldest.Seconds())
 	}
-	return []perf{receive.perf(), replay.perf(), behind.perf(), {Label: "conditions", Value: number(float64(firing))}, sample}
+	values := []perf{receive.perf(), replay.perf(), behind.perf(), {Label: "conditions", Value: number(float64(firing))}, sample}
+	for _, n := range s.Nodes {
+		if n.DataFreeBytes != nil {
+			values = append(values, perf{Label: "disk_free_" + n.Node, Value: number(float64(*n.DataFreeBytes)), Unit: "B"})
+		}
+	}
+	return values
 }
 
 func number(v float64) *float64 { return &v }

@@ -14,7 +14,7 @@ import (
 
 func newWhy(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "why [CONDITION|INCIDENT|NODE]", Short: "show what every open condition rests on, and what would refute it", Args: atMost("CONDITION|INCIDENT|NODE"),
+		Use: "why [CONDITION|INCIDENT|NODE]", Short: "show what every open condition rests on, and what would refute it", Args: atMost("CONDITION|INCIDENT|NODE"), ValidArgs: view.Codes(),
 		Long: "why shows the evidence behind every open condition: who saw what, how old it is, and\n" +
 			"which observation would prove it wrong or end it; then what is seen of every server,\n" +
 			"from every vantage point. Exit 0 whenever the service could answer.",

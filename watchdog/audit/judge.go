@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Judge holds the facts against every rule. It is pure, and gives the checks by
@@ -18,6 +19,7 @@ func Judge(f Facts) []Check {
 		j.fence(n)
 		j.server(n)
 	}
+	j.onePrimary()
 	for _, n := range f.Nodes {
 		j.alerts(n)
 		j.host(n)
@@ -60,6 +62,31 @@ func (j *judgement) server(n Node) {
 	j.archiving(n, *a)
 	j.rejoin(n, *a)
 	j.collations(n, *a)
+}
+
+// onePrimary says when servers could not be compared because it is not plain
+// which one the others follow: an absent comparison would look like a good one.
+func (j *judgement) onePrimary() {
+	primaries, standbys := []string{}, 0
+	for _, n := range j.servers() {
+		switch a := n.server(); {
+		case a == nil:
+			return // told already
+		case a.InRecovery:
+			standbys++
+		default:
+			primaries = append(primaries, n.Name)
+		}
+	}
+	c := j.of(GroupReplication, "one_primary", "")
+	switch {
+	case len(primaries) == 1:
+		c.ok("%s is primary, %d follow", primaries[0], standbys)
+	case len(primaries) == 0:
+		c.unknown("watchdog why", "no server is primary: the standbys were compared with none")
+	default:
+		c.unknown("watchdog why", "%s all run as primary: the servers were not compared", strings.Join(primaries, " and "))
+	}
 }
 
 func orUnknown(s string) string {

@@ -168,6 +168,8 @@ var plants = map[string]plant{
 	"data directory open to others":           {func(_ Facts, p, _ *Local) { p.Host.DataMode = 0o755 }, "data_directory", "db1", Fail},
 	"services of two versions":                {func(_ Facts, _, s *Local) { s.Program = "0.9" }, "service_version", "db2", Warn},
 	"state that cannot be read":               {func(_ Facts, _, s *Local) { s.StateFault = "epoch.json: bad checksum" }, "state", "db2", Fail},
+	"two primaries":                           {func(_ Facts, _, s *Local) { s.Server.InRecovery = false }, "one_primary", "", Unknown},
+	"no primary":                              {func(_ Facts, p, _ *Local) { p.Server.InRecovery = true }, "one_primary", "", Unknown},
 	"service that does not answer":            {func(f Facts, _, _ *Local) { f.Nodes[1].Local = nil; f.Nodes[1].Silence = "refused" }, "service_answers", "db2", Fail},
 	"service of an older version":             {func(f Facts, _, _ *Local) { f.Nodes[1].Local = nil; f.Nodes[1].Refused = "no such call" }, "service_answers", "db2", Unknown},
 	"server behind a silent service":          {func(f Facts, _, _ *Local) { f.Nodes[1].Local = nil }, "postgres_read", "db2", Unknown},

@@ -63,6 +63,9 @@ func nodeStatus(in StatusInput, servers []Appraisal, n NodeInfo) NodeStatus {
 	ns := NodeStatus{Node: n.Name, Witness: n.Witness, Self: n.Name == v.Self, Heard: Never, Seen: []ServerReport{}, Observers: []string{}}
 	if h, ok := v.Reports[n.Name]; ok {
 		ns.Heard, ns.Planned, ns.Durable = h.Heard, h.Report.PlannedStop, h.Report.Durable
+		if free := h.Report.Host.DataFreeBytes; !n.Witness && h.Report.Host.DataTotalBytes > 0 && free >= 0 {
+			ns.DataFreeBytes = &free
+		}
 		if h.Report.App != nil {
 			app := *h.Report.App
 			app.Age = older(app.Age, h.Heard)

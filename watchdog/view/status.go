@@ -39,8 +39,11 @@ type NodeStatus struct {
 	ReplayLagBytes  *uint64          `json:"replay_lag_bytes"`
 	Lag             *Lag             `json:"lag,omitempty"` // a standby's; absent where it does not apply
 	App             *AppReport       `json:"app,omitempty"`
-	Durable         *fence.Durable   `json:"durable,omitempty"`
-	Fence           string           `json:"fence,omitempty"` // "", "marker", "ordered"
+	// DataFreeBytes is what is free on the file system of its data directory, as
+	// its own service told last; nil: not known or not applicable.
+	DataFreeBytes *int64         `json:"data_free_bytes,omitempty"`
+	Durable       *fence.Durable `json:"durable,omitempty"`
+	Fence         string         `json:"fence,omitempty"` // "", "marker", "ordered"
 }
 
 // OpenCondition is a condition as shown to people.
