@@ -3,6 +3,7 @@ package watchdog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -111,11 +112,20 @@ func (s *Service) auditServer(ctx context.Context) (*replication.Audit, string) 
 	ctx, cancel := context.WithTimeout(ctx, auditServerLimit)
 	defer cancel()
 	a, err := replication.ReadAudit(ctx, s.cfg.Target(s.cfg.Node))
-	if err != nil {
-		return nil, err.Error()
+	var refused *replication.StateError
+	switch {
+	case err == nil:
+		return &a, ""
+	case errors.As(err, &refused) && refused.Verdict == replication.VerdictAuthRefused:
+		return nil, said(refused) // only the server's words say what it wants
+	case errors.As(err, &refused):
+		return nil, fmt.Sprintf("it is %s (%s)", refused.Verdict, refused.Cause)
 	}
-	return &a, ""
+	return nil, err.Error()
 }
+
+// said gives the server's or the kernel's own words, without what was tried.
+func said(e *replication.StateError) string { return strings.TrimPrefix(e.Error(), e.Act+": ") }
 
 // tryStreams opens a replication session on every other server, as this node's
 // PostgreSQL would as its standby.
@@ -135,7 +145,7 @@ func (s *Service) tryStreams(ctx context.Context) []audit.Stream {
 		case err == nil:
 			t.OK, t.Verdict = true, replication.VerdictHealthy
 		case errors.As(err, &refused):
-			t.Verdict, t.Cause, t.Detail = refused.Verdict, refused.Cause, strings.TrimPrefix(refused.Error(), refused.Act+": ")
+			t.Verdict, t.Cause, t.Detail = refused.Verdict, refused.Cause, said(refused)
 		default:
 			t.Detail = err.Error()
 		}

@@ -57,7 +57,9 @@ func whyLines(c whyOpen, st style) string {
 		refute = unknownText + " this program does not know the condition: compare watchdog version on the nodes"
 	}
 	b.WriteString(labelled("refuted by", refute))
-	b.WriteString(labelled("next", c.Hint))
+	if c.Hint != "watchdog status" { // shows less than what stands here
+		b.WriteString(labelled("next", c.Hint))
+	}
 	b.WriteString(labelled("runbook", c.Runbook))
 	return b.String()
 }

@@ -120,6 +120,10 @@ var plants = map[string]plant{
 	"the standby listens on loopback alone": {func(_ Facts, p, _ *Local) {
 		p.Streams[0] = Stream{To: "db2", Verdict: replication.VerdictDown, Cause: "ECONNREFUSED"}
 	}, "replication_login_db2", "db1", Fail},
+	"the other server is down for everybody": {func(_ Facts, p, s *Local) {
+		p.Streams[0] = Stream{To: "db2", Verdict: replication.VerdictDown, Cause: "ECONNREFUSED"}
+		s.Server = nil
+	}, "replication_login_db2", "db1", Unknown},
 	"the way back was not tried":            {func(_ Facts, p, _ *Local) { p.Streams = nil }, "replication_login_db2", "db1", Unknown},
 	"synchronous standby that is not there": {func(_ Facts, p, _ *Local) { on(p, "synchronous_standby_names", `FIRST 1 ("db3", db2)`) }, "synchronous_standby_names", "db1", Fail},
 	"standby that would wait for itself":    {func(_ Facts, _, s *Local) { on(s, "synchronous_standby_names", "db2") }, "synchronous_standby_names", "db2", Fail},

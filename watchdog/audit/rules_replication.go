@@ -108,11 +108,18 @@ func (j *judgement) stream(c at, n, o Node, s Stream) {
 			"%s refuses that %s replicates from it as %s%s: %s", o.Name, n.Name, s.Role, when, said)
 	case s.Verdict == replication.VerdictSaturated:
 		c.fail(alter(o.Name, "max_wal_senders", "10", restart), "%s has no WAL sender left for %s", o.Name, n.Name)
-	case s.Verdict == replication.VerdictDown || s.Verdict == replication.VerdictUnreachable:
-		c.fail("listen_addresses of "+o.Name+", and the firewall between the two", "%s does not reach PostgreSQL of %s for replication%s: %s", n.Name, o.Name, when, said)
+	case unreached(s.Verdict) && o.server() == nil:
+		c.unknown("watchdog why "+o.Name, "whether %s may replicate from %s is not known: PostgreSQL there is %s for everybody", n.Name, o.Name, s.Verdict)
+	case unreached(s.Verdict):
+		c.fail("listen_addresses of "+o.Name+", and the firewall between the two", "%s does not reach PostgreSQL of %s for replication%s: %s (%s)", n.Name, o.Name, when, s.Verdict, s.Cause)
 	default:
 		c.unknown("watchdog why "+o.Name, "whether %s may replicate from %s is not known: %s %s", n.Name, o.Name, s.Verdict, said)
 	}
+}
+
+// unreached reports whether a verdict says that nobody there spoke.
+func unreached(v replication.Verdict) bool {
+	return v == replication.VerdictDown || v == replication.VerdictUnreachable
 }
 
 // sendersToSpare is how many WAL senders must be free: the probes of two nodes
