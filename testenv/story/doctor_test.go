@@ -54,11 +54,12 @@ func (s *site) awaitFindings(node string, want ...string) {
 func TestStory_Doctor_FindsOnBothMachinesWhatAFailoverNeeds(t *testing.T) {
 	t.Parallel()
 	power := newPowerSwitch(t)
-	s := newSite(t, power.on("db1"), synchronous)
+	s := newSite(t, power.on("db1"), synchronous, withWitness)
 	power.attach(s, "db1")
 	s.awaitState("db1", "HEALTHY")
 	s.awaitFindings("db1")
 	s.awaitFindings("db2")
+	s.awaitFindings("wit")
 	s.wants(0, "db1", "check")
 
 	power.remove()
