@@ -62,9 +62,8 @@ func watchFrom(t *testing.T, p *demo.Pair, node string, change func(*observe.Opt
 	return &vantage{ob, p, node, time.Now(), view.DefaultLimits()}
 }
 
-// conditions sends the report through its encoding, as a peer would get it, and
-// judges it.
-func (v *vantage) conditions(t *testing.T) []alerts.Condition {
+// board sends the report through its encoding, as a peer would get it.
+func (v *vantage) board(t *testing.T, now time.Time) *view.Board {
 	t.Helper()
 	b, err := view.Encode(v.Report())
 	if err != nil {
@@ -81,9 +80,15 @@ func (v *vantage) conditions(t *testing.T) []alerts.Condition {
 		}
 	}
 	board := view.NewBoard("pair", v.node, nodes, v.up)
-	now := time.Now()
 	board.Put(r, now)
-	return view.Judge(board.View(now), v.limits, now)
+	return board
+}
+
+// conditions judges it.
+func (v *vantage) conditions(t *testing.T) []alerts.Condition {
+	t.Helper()
+	now := time.Now()
+	return view.Judge(v.board(t, now).View(now), v.limits, now)
 }
 
 func (v *vantage) judge(t *testing.T) []string {

@@ -57,7 +57,7 @@ func (v *vantage) untilDisk(t *testing.T, want ...string) {
 	})
 }
 
-func fill(t *testing.T, dir, name string, bytes int) {
+func fillFile(t *testing.T, dir, name string, bytes int) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), make([]byte, bytes), 0o600); err != nil {
 		t.Fatal(err)
@@ -78,9 +78,9 @@ func TestReal_DiskFills_WarnsThenPagesAndResolves(t *testing.T) {
 	if got := v.volume(t, view.VolumeData); !slices.Equal(got.Uses, []string{view.VolumeData, view.VolumeWAL}) || got.TotalBytes != testenv.SmallDiskBytes {
 		t.Errorf("%+v: one file system holds both", got)
 	}
-	fill(t, data, "half", testenv.SmallDiskBytes*9/10)
+	fillFile(t, data, "half", testenv.SmallDiskBytes*9/10)
 	v.untilDisk(t, "DiskSpace/db1/data warning")
-	fill(t, data, "rest", testenv.SmallDiskBytes*8/100)
+	fillFile(t, data, "rest", testenv.SmallDiskBytes*8/100)
 	v.untilDisk(t, "DiskSpace/db1/data page")
 	empty(t, data, "half")
 	empty(t, data, "rest")
@@ -96,7 +96,7 @@ func TestReal_InodesRunOut_IsDiskSpaceToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range testenv.SmallDiskInodes * 97 / 100 {
-		fill(t, many, fmt.Sprint(i), 0)
+		fillFile(t, many, fmt.Sprint(i), 0)
 	}
 	v.untilDisk(t, "DiskSpace/db1/data page")
 	empty(t, data, "many")
@@ -153,7 +153,7 @@ func TestVolumes_ReadyFilesAreCounted(t *testing.T) {
 	data := dataDirOn(t, t.TempDir())
 	status := filepath.Join(data, "pg_wal", "archive_status")
 	for _, name := range []string{"000000010000000000000001.ready", "000000010000000000000002.ready", "000000010000000000000003.done"} {
-		fill(t, status, name, 0)
+		fillFile(t, status, name, 0)
 	}
 	old := time.Now().Add(-time.Hour)
 	if err := os.Chtimes(filepath.Join(status, "000000010000000000000001.ready"), old, old); err != nil {

@@ -83,14 +83,13 @@ func together(p, s Appraisal, l Limits) (primary, standby Sighting) {
 
 // bytes fills in the differences. A standby that has just restarted says less
 // than it holds until it streams or has read its own WAL again: then what it has
-// received is not known.
+// received is not known, whatever an SQL answer from before the restart says.
 func (g *Lag) bytes(p, s Sighting, l Limits) {
-	streaming := streams(s, l)
-	if s.Reached > s.Position && !streaming {
+	if s.Reached > s.Position {
 		g.Unknown = s.Node + " has restarted and has not read its own WAL to the end: it held at least " + s.Reached.String()
 	} else {
 		received := s.Position
-		if streaming {
+		if streams(s, l) {
 			received = max(received, s.Status.Receiver.Written)
 		}
 		g.ReceiveBytes, g.FlushBytes = since(p.Position, received), since(p.Position, s.Position)
