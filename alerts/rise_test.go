@@ -58,7 +58,7 @@ func TestObserve_GoneForGood_TheGraverThresholdIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, _, pager := rising(t)
 		n.watch(290*time.Second, lagging(true))
-		n.watch(20*time.Second)
+		n.watch(20 * time.Second)
 		n.watch(30*time.Second, lagging(true))
 		wantTold(t, pager.told())
 		n.halt()
