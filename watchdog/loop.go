@@ -49,6 +49,7 @@ func (s *Service) Run(ctx context.Context) error {
 	run("alerts", s.engine.Run)
 	run("chores", s.chores)
 	run("lag history", s.lag.Run)
+	run("partings", s.partings.Run)
 	if s.web != nil {
 		run("web", s.web.Run)
 	}
@@ -179,6 +180,7 @@ func (s *Service) report(stopping bool) view.Report {
 		}
 	}
 	r.Operations = s.ops.reports(s.now())
+	r.Alone = s.partings.report()
 	r.Notified = s.engine.Notified()
 	r.PlannedStop, r.ConfigHash = stopping, *s.shared.Load()
 	return r

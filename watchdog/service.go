@@ -66,6 +66,7 @@ type Service struct {
 	limits   atomic.Pointer[view.Limits] // replaced by a reload
 	rate     *rate
 	lag      *lagKeeper
+	partings *partings
 
 	local *control.LocalServer
 	node  *control.NodeServer
@@ -118,7 +119,7 @@ func (s *Service) assemble(o Options) error {
 		return fmt.Errorf("make state directory: %w", err)
 	}
 	s.board = view.NewBoard(s.cfg.Cluster, s.cfg.Node, s.nodeInfos(), o.Now())
-	for _, part := range []func(Options) error{s.makeServer, s.makeControl, s.makeApps, s.makeFencer, s.makeObserver, s.makeGossip, s.makeAlerts, s.makeOps} {
+	for _, part := range []func(Options) error{s.makeServer, s.makeControl, s.makeApps, s.makeFencer, s.makeObserver, s.makeGossip, s.makeAlerts, s.makeOps, s.makePartings} {
 		if err := part(o); err != nil {
 			return err
 		}

@@ -272,6 +272,34 @@ func TestEndOfWAL_NeededSegmentLost_IsNoEnd(t *testing.T) {
 	}
 }
 
+// Both servers run on: what each has committed after the switch point is read
+// beside it, and the last of it may be missing.
+func TestEndOfWAL_RunningServersThatParted_CountWhatEachCommittedAlone(t *testing.T) {
+	ctx := within(t)
+	pair := testenv.NewPair(t)
+	old, s := pair.Servers[0], pair.Servers[1]
+	do(t, ctx, s, "SELECT pg_promote()")
+	do(t, ctx, s, "CREATE TABLE a ()", "CREATE TABLE b ()", "CREATE TABLE c ()")
+	do(t, ctx, old, "CREATE TABLE a ()", "CREATE TABLE b ()")
+	text, err := pgdata.NewestHistory(s.DataDir)
+	if err != nil || text.Timeline != 2 {
+		t.Fatalf("history %+v, %v", text, err)
+	}
+	h, err := replication.ParseHistory(text.Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fork, _ := h.SwitchPointOf(1)
+	for on, c := range map[replication.Timeline]struct {
+		dir     string
+		commits int
+	}{1: {old.DataDir, 2}, 2: {s.DataDir, 3}} {
+		if e := end(t, c.dir, on, fork); e.Commits != c.commits || e.LSN <= fork || e.Timeline != on {
+			t.Errorf("timeline %d: %+v, want %d commits past %s", on, e, c.commits, fork)
+		}
+	}
+}
+
 func TestEndOfWAL_AcrossAPromotion_FollowsTheHistory(t *testing.T) {
 	ctx := within(t)
 	pair := testenv.NewPair(t)

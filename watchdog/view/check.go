@@ -50,6 +50,13 @@ func check(r Report) error {
 		c.that("app.status", a.Status >= 0 && a.Status <= 999, "no HTTP status")
 	}
 	c.host("host", r.Host)
+	if a := r.Alone; a != nil {
+		c.age("alone.age", a.Age)
+		c.timeline("alone.timeline", a.Timeline)
+		c.lsn("alone.switch_point", a.SwitchPoint)
+		c.lsn("alone.end", a.End)
+		c.that("alone.commits", a.Commits >= 0 && a.Commits <= 1<<40, "no number of commits")
+	}
 	c.durable(r)
 	if c.err != nil {
 		return c.err

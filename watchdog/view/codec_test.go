@@ -25,6 +25,7 @@ func sample(t testing.TB) view.Report {
 		Operations: []view.OperationReport{{ID: "K7", State: "running"}},
 		Host:       view.HostReport{DataFreeBytes: -1},
 		Notified:   []string{"a@example.org"},
+		Alone:      &view.AloneReport{Timeline: 7, SwitchPoint: 0x4900000000, End: 0x4900000100, Commits: 3, Age: sec},
 	}
 	rate, safe, conflicts := int64(-5), int64(-7), uint64(3)
 	r.Host.Volumes = []view.VolumeReport{{Uses: []string{view.VolumeData, view.VolumeWAL}, FreeBytes: 5, TotalBytes: 9, FreeInodes: 1, TotalInodes: 2,
@@ -37,6 +38,11 @@ func sample(t testing.TB) view.Report {
 	db1.Status.Archiver = &replication.ArchiverRow{FailedAge: sec, FailedWAL: "000000010000000000000001"}
 	db1.Status.Health = &replication.Health{MultiXIDAge: 4, PendingRestart: []string{"port"}, Idle: &replication.SessionRow{PID: 4, User: "u", Lasted: sec},
 		Expiring: []replication.LoginRow{{Role: "r", Left: sec}}}
+	standby := &r.Servers[1]
+	standby.Replay, standby.Reached, standby.Stuck = standby.Position-8, standby.Position, sec
+	standby.Behind = &view.Behind{Primary: "db1", Time: 3 * sec, AtLeast: true}
+	standby.Status.Heartbeats = []replication.HeartbeatRow{{Node: "db1", At: time.Date(2026, 11, 23, 3, 0, 0, 7000, time.UTC), Age: -sec}}
+	standby.Status.Receiver.Written = standby.Position
 	return r
 }
 
@@ -111,7 +117,18 @@ func TestDecode_AbsurdValues_AreRejectedByName(t *testing.T) {
 		"another node's state": {func(r *view.Report) { r.Durable.Node = "db2" }, "durable.node"},
 		"message age":          {func(r *view.Report) { r.Servers[1].Status.Receiver.MessageAge = 1 << 62 }, "servers[1].status.receiver"},
 		"reply age":            {func(r *view.Report) { r.Servers[0].Status.Standbys[0].ReplyAge = 1 << 62 }, "servers[0].status.standbys"},
-		"connections":          {func(r *view.Report) { r.Servers[0].Status.Connections = -1 }, "servers[0].status"},
+		"replayed position":    {func(r *view.Report) { r.Servers[1].Replay = 1 << 63 }, "servers[1].replay"},
+		"reached position":     {func(r *view.Report) { r.Servers[1].Reached = 1 << 63 }, "servers[1].reached"},
+		"written position":     {func(r *view.Report) { r.Servers[1].Status.Receiver.Written = 1 << 63 }, "servers[1].status.receiver"},
+		"stuck backwards":      {func(r *view.Report) { r.Servers[1].Stuck = -sec }, "servers[1].stuck"},
+		"negative lag":         {func(r *view.Report) { r.Servers[1].Behind.Time = -1 }, "servers[1].behind"},
+		"behind an escape":     {func(r *view.Report) { r.Servers[1].Behind.Primary = "\x1b[2J" }, "servers[1].behind"},
+		"heartbeat of Caesar":  {func(r *view.Report) { r.Servers[1].Status.Heartbeats[0].At = time.Time{} }, "servers[1].status.heartbeats"},
+		"heartbeat's age":      {func(r *view.Report) { r.Servers[1].Status.Heartbeats[0].Age = 1 << 62 }, "servers[1].status.heartbeats"},
+		"many heartbeats": {func(r *view.Report) { r.Servers[1].Status.Heartbeats = make([]replication.HeartbeatRow, 17) },
+			"servers[1].status.heartbeats"},
+		"commits alone": {func(r *view.Report) { r.Alone.Commits = -1 }, "alone.commits"},
+		"connections":   {func(r *view.Report) { r.Servers[0].Status.Connections = -1 }, "servers[0].status"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

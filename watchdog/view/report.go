@@ -35,6 +35,9 @@ type Report struct {
 	// Operations lists what this node owns and has not closed.
 	Operations []OperationReport `json:"operations,omitempty"`
 	Host       HostReport        `json:"host"`
+	// Alone is what the own server holds after a parting; nil when it has not
+	// parted from another, or its disk was not read.
+	Alone *AloneReport `json:"alone,omitempty"`
 	// Notified lists incident keys and recipients already told, so that the
 	// other service stays quiet.
 	Notified []string `json:"notified,omitempty"`

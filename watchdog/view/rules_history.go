@@ -123,7 +123,7 @@ func (j *judgement) raiseDivergence(p, o Sighting, what string) {
 	c := finding{
 		code: TimelineDivergence, subject: o.Node,
 		text:     what + ".",
-		evidence: []string{p.evidence(), o.evidence()},
+		evidence: append([]string{p.evidence(), o.evidence()}, j.aloneEvidence(related(p, o, j.limits).SwitchPoint, p, o)...),
 	}
 	if held := j.Held(o.Node); held != "" && o.Role == replication.RoleStandby {
 		// A fenced former primary is kept read-only and is known to have parted.

@@ -85,6 +85,24 @@ func TestJudge_BothPromotedToOneTimelineNumber_ThePartingIsToldInBytes(t *testin
 	if c := pick(t, all, view.TwoPrimaries); !slices.Contains(c.Evidence, want) {
 		t.Errorf("evidence %q", c.Evidence)
 	}
+	s.report("db1", func(r *view.Report) {
+		r.Alone = &view.AloneReport{Timeline: 7, SwitchPoint: 0x4900000100, End: 0x4A00000400, Commits: 12, Age: sec}
+	})
+	s.report("db2", func(r *view.Report) { // of another parting
+		r.Alone = &view.AloneReport{Timeline: 7, SwitchPoint: 0x4900000200, End: 0x4A00000400, Commits: 13}
+	})
+	for _, code := range []string{view.TimelineDivergence, view.TwoPrimaries} {
+		evidence := strings.Join(pick(t, s.judge(), code).Evidence, "\n")
+		if !strings.Contains(evidence, "at least 12 transactions were committed there alone, from 49/100 to 4A/400") || strings.Contains(evidence, " 13 ") {
+			t.Errorf("%s: evidence\n%s", code, evidence)
+		}
+	}
+	if on, at, bytes, ok := view.Parting(s.v, view.DefaultLimits(), "db2"); on != 7 || at != 0x4900000100 || bytes != 2048 || !ok {
+		t.Errorf("db2 parted on %d at %s with %d bytes (%t)", on, at, bytes, ok)
+	}
+	if _, _, _, ok := view.Parting(pair(t).v, view.DefaultLimits(), "db2"); ok {
+		t.Error("a healthy standby has parted")
+	}
 	same := pair(t).all("db2", primaryNow(time.Minute)).judge()
 	if slices.Contains(keys(same), "TimelineDivergence/db2") {
 		t.Error("a parting where both histories are equal")

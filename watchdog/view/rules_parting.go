@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gestionale-fullstack/watchdog/replication"
 )
@@ -46,7 +47,7 @@ func (j *judgement) supersededLines() {
 				code: SupersededPrimary, subject: old.Node,
 				text: fmt.Sprintf("%s still runs as primary on timeline %d, which %s left for timeline %d at %s: %s holds %s that %s lacks.",
 					old.Node, old.Best.Timeline, young.Node, young.Best.Timeline, r.SwitchPoint, old.Node, alone(r), young.Node),
-				evidence: append([]string{partingWords(r, a.Node, b.Node)}, j.evidence(a.Node, b.Node)...),
+				evidence: slices.Concat([]string{partingWords(r, a.Node, b.Node)}, j.aloneEvidence(r.SwitchPoint, a.Best, b.Best), j.evidence(a.Node, b.Node)),
 			})
 		}
 	}

@@ -40,10 +40,11 @@ func (j *judgement) twoPrimaries() {
 // lines part as far as their histories tell.
 func (j *judgement) whereParted(s, t Sighting) []string {
 	lines := []string{s.evidence(), t.evidence()}
-	if words := partingWords(related(s, t, j.limits), s.Node, t.Node); words != "" {
+	r := related(s, t, j.limits)
+	if words := partingWords(r, s.Node, t.Node); words != "" {
 		lines = append(lines, words)
 	}
-	return lines
+	return append(lines, j.aloneEvidence(r.SwitchPoint, s, t)...)
 }
 
 // together finds two sightings that prove both servers out of recovery at one
