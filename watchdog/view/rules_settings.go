@@ -13,20 +13,28 @@ import (
 // (PostgreSQL manual, 27.4.3 Administrator's Overview).
 var hotStandby = []string{"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"}
 
-// settings compares what should be equal on all servers, the primary with each
-// other one; without a primary the servers in order.
+// settings compares what should be equal on all servers: versions of each with
+// the first, settings of the primary with those of each standby.
 func (j *judgement) settings() {
-	all := slices.Clone(j.told)
-	if len(all) < 2 {
+	if len(j.told) < 2 {
 		return
 	}
+	all := slices.Clone(j.told)
 	if i := slices.IndexFunc(all, func(s Sighting) bool { return !s.Status.InRecovery }); i > 0 {
 		all[0], all[i] = all[i], all[0]
 	}
 	for _, other := range all[1:] {
-		j.drift(all[0], other)
+		if !all[0].Status.InRecovery && j.Held(other.Node) == "" {
+			j.drift(all[0], other)
+		}
 		j.versions(all[0], other)
 	}
+}
+
+// overridden reports whether the boot gate may have set this: a server that it
+// starts isolated gets settings of its own until it has rejoined.
+func overridden(name, value string) bool {
+	return name == "recovery_target_timeline" && value == "current"
 }
 
 // units are those that pg_settings counts in, of the settings that have one.
@@ -52,7 +60,7 @@ func (j *judgement) drift(a, b Sighting) {
 	for _, name := range slices.Sorted(maps.Keys(a.Status.Settings)) {
 		x := a.Status.Settings[name]
 		y, known := setting(b, name)
-		if !known || x == y || name == "server_version_num" {
+		if !known || x == y || name == "server_version_num" || overridden(name, y) {
 			continue
 		}
 		one, other := settingWords(name, x), settingWords(name, y)

@@ -53,8 +53,8 @@ func firstOf(words ...string) string {
 // slotInactive is about a slot that keeps WAL for nobody. On a standby it is one
 // that its former role left behind.
 func (j *judgement) slotInactive(s Sighting, slot replication.SlotRow) {
-	if slot.Active || slot.RestartLSN == 0 {
-		return
+	if slot.Active || slot.RestartLSN == 0 || s.Status.InRecovery && (!j.anyPrimary() || j.Held(s.Node) != "") {
+		return // whose it is shows when there is a primary again, and after a fence the rejoin drops it
 	}
 	f := finding{code: SlotInactive, subject: s.Node + "/" + slot.Name, evidence: j.slotEvidence(s, slot)}
 	switch {

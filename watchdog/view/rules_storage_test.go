@@ -126,6 +126,11 @@ func TestSlots_Rules(t *testing.T) {
 				r.Status.Slots = []replication.SlotRow{{Name: "watchdog_db1", Type: "physical", RestartLSN: 5, RetainedBytes: 900 * mib}}
 			})
 		}, [][2]string{{"SlotInactive/db2/watchdog_db1 warning", "left from a former role. If nothing will come back for it, pg_drop_replication_slot('watchdog_db1')"}}},
+		"of a node that waits for its rejoin": {func(t *testing.T) *scene {
+			return pair(t).all("db2", func(r *view.ServerReport) {
+				r.Status.Slots = []replication.SlotRow{{Name: "watchdog_db1", Type: "physical", RestartLSN: 5}}
+			}).report("db2", func(r *view.Report) { r.Durable.Marker = &fence.Marker{Operation: "K7"} })
+		}, nil},
 		"a name that would be a command": {func(t *testing.T) *scene {
 			return slotted(pair(t), func(s *replication.SlotRow) { s.Name, s.Active = `x'); DROP`, false })
 		}, nil},

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gestionale-fullstack/watchdog/fence"
 	"github.com/gestionale-fullstack/watchdog/replication"
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
@@ -106,12 +107,16 @@ func TestSettings_Rules(t *testing.T) {
 		want    string
 		text    string
 	}{
-		"equal":          {[]func(*scene) *scene{set("db1", "wal_level", "replica"), set("db2", "wal_level", "replica")}, "", ""},
-		"known on one":   {[]func(*scene) *scene{set("db1", "wal_level", "replica"), set("db2", "fsync", "on")}, "", ""},
-		"differ":         {[]func(*scene) *scene{set("db1", "fsync", "on"), set("db2", "fsync", "off")}, "ConfigDrift/db1-db2 warning", "fsync is on on db1 and off on db2"},
-		"standby higher": {[]func(*scene) *scene{set("db1", "max_connections", "100"), set("db2", "max_connections", "200")}, "ConfigDrift/db1-db2 warning", "max_connections is 100 on db1"},
-		"standby lower":  {[]func(*scene) *scene{set("db1", "max_connections", "100"), set("db2", "max_connections", "60")}, "ConfigDrift/db1-db2 page", "The standby db2 is below its primary in max_connections"},
-		"with units":     {[]func(*scene) *scene{set("db1", "max_slot_wal_keep_size", "96"), set("db2", "max_slot_wal_keep_size", "-1")}, "ConfigDrift/db1-db2 warning", "max_slot_wal_keep_size is 96MB on db1 and -1 on db2"},
+		"equal":                        {[]func(*scene) *scene{set("db1", "wal_level", "replica"), set("db2", "wal_level", "replica")}, "", ""},
+		"known on one":                 {[]func(*scene) *scene{set("db1", "wal_level", "replica"), set("db2", "fsync", "on")}, "", ""},
+		"differ":                       {[]func(*scene) *scene{set("db1", "fsync", "on"), set("db2", "fsync", "off")}, "ConfigDrift/db1-db2 warning", "fsync is on on db1 and off on db2"},
+		"standby higher":               {[]func(*scene) *scene{set("db1", "max_connections", "100"), set("db2", "max_connections", "200")}, "ConfigDrift/db1-db2 warning", "max_connections is 100 on db1"},
+		"standby lower":                {[]func(*scene) *scene{set("db1", "max_connections", "100"), set("db2", "max_connections", "60")}, "ConfigDrift/db1-db2 page", "The standby db2 is below its primary in max_connections"},
+		"with units":                   {[]func(*scene) *scene{set("db1", "max_slot_wal_keep_size", "96"), set("db2", "max_slot_wal_keep_size", "-1")}, "ConfigDrift/db1-db2 warning", "max_slot_wal_keep_size is 96MB on db1 and -1 on db2"},
+		"started isolated by the gate": {[]func(*scene) *scene{set("db1", "recovery_target_timeline", "latest"), set("db2", "recovery_target_timeline", "current")}, "", ""},
+		"sealed": {[]func(*scene) *scene{set("db1", "fsync", "on"), set("db2", "fsync", "off"), func(s *scene) *scene {
+			return s.report("db2", func(r *view.Report) { r.Durable.Marker = &fence.Marker{Operation: "K7"} })
+		}}, "", ""},
 		"one empty":      {[]func(*scene) *scene{set("db1", "shared_preload_libraries", ""), set("db2", "shared_preload_libraries", "x")}, "ConfigDrift/db1-db2 warning", "is empty on db1"},
 		"major versions": {[]func(*scene) *scene{version("db1", 150007), version("db2", 160002)}, "VersionMismatch/db1-db2 page", "PostgreSQL is 15.7 on db1 and 16.2 on db2"},
 		"minor versions": {[]func(*scene) *scene{version("db1", 150007), version("db2", 150006)}, "VersionMismatch/db1-db2 warning", "15.6"},
