@@ -176,7 +176,11 @@ func next(in StatusInput, st Status, servers []Appraisal) []NextCommand {
 		out = append(out, NextCommand{Command: command, Why: why(command)})
 	}
 	for _, c := range in.Open {
-		add(c.Hint)
+		// A look from outside is worth its line once the condition is told: the way
+		// out of an incident must not drown in it.
+		if c.Firing || strings.HasPrefix(c.Hint, "watchdog ") {
+			add(c.Hint)
+		}
 	}
 	if in.Running != "" {
 		add("watchdog ops follow " + in.Running)

@@ -121,3 +121,16 @@ func TestBuildStatus_EveryNodeIsListed(t *testing.T) {
 		t.Errorf("%s with %+v", st.State, st.Nodes)
 	}
 }
+
+func TestStatus_Next_AsksToLookCloserOnlyOnceItIsTold(t *testing.T) {
+	s := pair(t)
+	held := view.OpenCondition{Code: view.PendingRestart, Severity: "warning", Hint: "psql -c x"}
+	in := view.StatusInput{View: s.v, Limits: view.DefaultLimits(), Adopted: true, Open: []view.OpenCondition{held}}
+	if got := view.BuildStatus(in).Next; len(got) != 0 {
+		t.Errorf("%+v while it is held", got)
+	}
+	in.Open[0].Firing = true
+	if got := view.BuildStatus(in).Next; len(got) != 1 || got[0].Command != "psql -c x" || got[0].Why == "" {
+		t.Errorf("%+v once it is told", got)
+	}
+}
