@@ -32,7 +32,7 @@ func (j *judgement) settings() {
 }
 
 // overridden reports whether the boot gate may have set this: a server that it
-// starts isolated gets settings of its own until it has rejoined.
+// starts isolated has settings of its own until its next start, released or not.
 func overridden(name, value string) bool {
 	return name == "recovery_target_timeline" && value == "current"
 }
@@ -60,7 +60,7 @@ func (j *judgement) drift(a, b Sighting) {
 	for _, name := range slices.Sorted(maps.Keys(a.Status.Settings)) {
 		x := a.Status.Settings[name]
 		y, known := setting(b, name)
-		if !known || x == y || name == "server_version_num" || overridden(name, y) {
+		if !known || x == y || name == "server_version_num" || overridden(name, x) || overridden(name, y) {
 			continue
 		}
 		one, other := settingWords(name, x), settingWords(name, y)

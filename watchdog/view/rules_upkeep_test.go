@@ -114,6 +114,7 @@ func TestSettings_Rules(t *testing.T) {
 		"standby lower":                {[]func(*scene) *scene{set("db1", "max_connections", "100"), set("db2", "max_connections", "60")}, "ConfigDrift/db1-db2 page", "The standby db2 is below its primary in max_connections"},
 		"with units":                   {[]func(*scene) *scene{set("db1", "max_slot_wal_keep_size", "96"), set("db2", "max_slot_wal_keep_size", "-1")}, "ConfigDrift/db1-db2 warning", "max_slot_wal_keep_size is 96MB on db1 and -1 on db2"},
 		"started isolated by the gate": {[]func(*scene) *scene{set("db1", "recovery_target_timeline", "latest"), set("db2", "recovery_target_timeline", "current")}, "", ""},
+		"released since":               {[]func(*scene) *scene{set("db1", "recovery_target_timeline", "current"), set("db2", "recovery_target_timeline", "latest")}, "", ""},
 		"sealed": {[]func(*scene) *scene{set("db1", "fsync", "on"), set("db2", "fsync", "off"), func(s *scene) *scene {
 			return s.report("db2", func(r *view.Report) { r.Durable.Marker = &fence.Marker{Operation: "K7"} })
 		}}, "", ""},
