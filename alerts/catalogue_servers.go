@@ -7,6 +7,7 @@ const (
 	CodeSlotInactive            = "SlotInactive"
 	CodeSlotRetentionHigh       = "SlotRetentionHigh"
 	CodeArchiverFailing         = "ArchiverFailing"
+	CodeWalGap                  = "WalGap"
 	CodeSyncStandbyMissing      = "SyncStandbyMissing"
 	CodeChecksumFailures        = "ChecksumFailures"
 	CodeXidWraparound           = "XidWraparound"
@@ -30,6 +31,7 @@ type StoragePhrases struct {
 	SlotInactive      Phrase
 	SlotRetentionHigh Phrase
 	ArchiverFailing   Phrase
+	WalGap            Phrase
 }
 
 func (p StoragePhrases) known() map[string]Phrase {
@@ -39,6 +41,7 @@ func (p StoragePhrases) known() map[string]Phrase {
 		CodeSlotInactive:      p.SlotInactive,
 		CodeSlotRetentionHigh: p.SlotRetentionHigh,
 		CodeArchiverFailing:   p.ArchiverFailing,
+		CodeWalGap:            p.WalGap,
 	}
 }
 

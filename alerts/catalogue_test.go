@@ -15,7 +15,7 @@ func TestEnglish_EveryCode_HasItsOwnWords(t *testing.T) {
 		CodeTimelineDivergence, CodePeerUnreachable, CodeAppHealthFailing, CodeUnexpectedRoleChange,
 		CodeOperationStopped, CodeStateUnreadable, CodeSupersededPrimary, CodeNotificationFailing,
 		CodeReplicationLagBytes, CodeReplicationLagTime, CodeReplayPaused,
-		CodeDiskSpace, CodeSlotLost, CodeSlotInactive, CodeSlotRetentionHigh, CodeArchiverFailing,
+		CodeDiskSpace, CodeSlotLost, CodeSlotInactive, CodeSlotRetentionHigh, CodeArchiverFailing, CodeWalGap,
 		CodeSyncStandbyMissing, CodeChecksumFailures, CodeXidWraparound, CodeConnectionSaturation, CodeVersionMismatch,
 		CodeConfigDrift, CodeStandbyConflicts, CodeLongTransaction, CodePendingRestart,
 		CodeAuthBroken, CodeClockSkew, CodeWatchdogDegraded, CodeWatchdogConfigDrift, CodeWatchdogVersionMismatch,

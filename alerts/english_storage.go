@@ -1,7 +1,7 @@
 package alerts
 
 func englishStorage() StoragePhrases {
-	return StoragePhrases{enDiskSpace, enSlotLost, enSlotInactive, enSlotRetentionHigh, enArchiverFailing}
+	return StoragePhrases{enDiskSpace, enSlotLost, enSlotInactive, enSlotRetentionHigh, enArchiverFailing, enWalGap}
 }
 
 func enDiskSpace(f Facts) Text {
@@ -50,6 +50,16 @@ func enArchiverFailing(f Facts) Text {
 		Sentence: "PostgreSQL on " + f.Subject + " does not get its WAL into the archive.",
 		Meaning: "WAL piles up in pg_wal until the disk is full, and a restore to a moment from now on is not possible. " +
 			"Look at the archive's target and its permissions; PostgreSQL's log has the words of archive_command.",
+		Action: "watchdog status",
+	}
+}
+
+func enWalGap(f Facts) Text {
+	return Text{
+		Subject:  "WalGap: " + f.Subject,
+		Sentence: "The WAL archive of " + f.Cluster + " has a hole.",
+		Meaning: "A restore stops at the hole, whatever was archived after it. Look whether the server, or the standby, still has the missing segments in pg_wal; " +
+			"if not, make a full backup now: it begins after the hole.",
 		Action: "watchdog status",
 	}
 }

@@ -46,7 +46,7 @@ func (s *Service) makeObserver(o Options) error {
 		opt.App = app.Ask
 	}
 	if !opt.Witness {
-		opt.DataDir = c.Postgres.DataDir
+		opt.DataDir, opt.ArchiveDir = c.Postgres.DataDir, c.Postgres.ArchiveDir
 		opt.Processes = s.processes
 		if c.Probes.Commit.Enabled {
 			probe, err := replication.NewCommitProbe(c.ActTarget(), c.Probes.Commit.Deadline)

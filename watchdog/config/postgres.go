@@ -14,6 +14,9 @@ const (
 type Postgres struct {
 	// DataDir is the data directory.
 	DataDir string `yaml:"data_dir"`
+	// ArchiveDir is where this node sees the archived segments as plain files,
+	// compressed or not: holes in them are looked for. Empty where there is none.
+	ArchiveDir string `yaml:"archive_dir"`
 	// BinDir holds pg_ctl and friends; empty: PATH, pg_config, then Debian's
 	// directories.
 	BinDir string `yaml:"bin_dir"`

@@ -103,6 +103,7 @@ func serverHolds(l *view.Limits) map[string]*time.Duration {
 		"slot_retention_high":       &l.HoldSlotRetention,
 		"disk_space":                &l.HoldDiskSpace,
 		"archiver_failing":          &l.HoldArchiver,
+		"wal_gap":                   &l.HoldWALGap,
 		"sync_standby_missing":      &l.HoldSyncStandby,
 		"clock_skew":                &l.HoldClockSkew,
 		"connection_saturation":     &l.HoldConnections,

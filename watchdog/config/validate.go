@@ -107,6 +107,7 @@ func (v *validator) paths() {
 	}{
 		{"state_dir", c.StateDir, true},
 		{"listen.socket", c.Listen.Socket, true},
+		{"postgres.archive_dir", c.Postgres.ArchiveDir, false},
 		{"postgres.bin_dir", c.Postgres.BinDir, false},
 		{"postgres.socket_dir", c.Postgres.SocketDir, false},
 		{"postgres.log_file", c.Postgres.LogFile, false},

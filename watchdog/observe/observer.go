@@ -18,13 +18,14 @@ type Observer struct {
 	o       Options
 	changed chan struct{}
 
-	mu      sync.Mutex
-	seq     uint64
-	servers []*server
-	app     *appState
-	edges   []*edgeState
-	host    hostState
-	disks   upkeep
+	mu         sync.Mutex
+	seq        uint64
+	servers    []*server
+	app        *appState
+	edges      []*edgeState
+	host       hostState
+	disks      upkeep
+	walArchive walArchive
 }
 
 type edgeState struct {
@@ -113,6 +114,9 @@ func (ob *Observer) loops() ([]func(context.Context) error, error) {
 	if ob.o.StateDir != "" {
 		loops = append(loops, ob.volumeLoop)
 	}
+	if ob.o.ArchiveDir != "" {
+		loops = append(loops, ob.archiveLoop)
+	}
 	return loops, nil
 }
 
@@ -187,6 +191,7 @@ func (ob *Observer) Report() view.Report {
 		Servers: make([]view.ServerReport, 0, len(ob.servers)), Host: ob.host.report(now),
 	}
 	ob.disks.report(now, &r.Host)
+	ob.walArchive.reportTo(now, &r.Host)
 	for _, s := range ob.servers {
 		sr := s.report(now)
 		sr.Behind = s.behind(ob.servers)

@@ -20,7 +20,9 @@ const (
 	DefaultEdgeDeadline = time.Second
 	DefaultHostPeriod   = 10 * time.Second
 	DefaultVolumePeriod = time.Minute // heavier than the others: it lists a directory and writes a file
-	DefaultMisses       = 3
+	// A directory of a year may hold a hundred thousand files, on a slow share.
+	DefaultArchivePeriod = 10 * time.Minute
+	DefaultMisses        = 3
 )
 
 // Hooks are where a watcher hands out what it sees. They may be called from any
@@ -95,6 +97,10 @@ type Options struct {
 	// all volumes out.
 	StateDir     string
 	VolumePeriod time.Duration
+	// ArchiveDir holds archived segments as plain files, whose holes are looked
+	// for every ArchivePeriod; empty: nowhere that this node can look at.
+	ArchiveDir    string
+	ArchivePeriod time.Duration
 
 	// Misses is how many application or commit probes in a row must fail
 	// before the failure is told.
@@ -111,7 +117,7 @@ func (o Options) withDefaults() Options {
 		{&o.AppPeriod, DefaultAppPeriod}, {&o.AppDeadline, DefaultAppDeadline},
 		{&o.CommitPeriod, DefaultCommitPeriod},
 		{&o.EdgePeriod, DefaultEdgePeriod}, {&o.EdgeDeadline, DefaultEdgeDeadline}, {&o.HostPeriod, DefaultHostPeriod},
-		{&o.VolumePeriod, DefaultVolumePeriod},
+		{&o.VolumePeriod, DefaultVolumePeriod}, {&o.ArchivePeriod, DefaultArchivePeriod},
 	} {
 		if *d.v == 0 {
 			*d.v = d.def
@@ -138,7 +144,7 @@ func (o Options) check() error {
 		errs = append(errs, fmt.Errorf("misses is %d, want 1 or more", o.Misses))
 	}
 	for name, d := range map[string]time.Duration{
-		"application period": o.AppPeriod, "application deadline": o.AppDeadline, "commit period": o.CommitPeriod, "edge period": o.EdgePeriod, "edge deadline": o.EdgeDeadline, "host period": o.HostPeriod, "volume period": o.VolumePeriod,
+		"application period": o.AppPeriod, "application deadline": o.AppDeadline, "commit period": o.CommitPeriod, "edge period": o.EdgePeriod, "edge deadline": o.EdgeDeadline, "host period": o.HostPeriod, "volume period": o.VolumePeriod, "archive period": o.ArchivePeriod,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s is %s, want more than 0", name, d))

@@ -3,6 +3,8 @@ package observe_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -135,4 +137,49 @@ func TestReal_ArchiveCommandFails_IsToldAndResolves(t *testing.T) {
 	})
 	execute(t, primary, "ALTER SYSTEM SET archive_command = 'true'", "SELECT pg_reload_conf()")
 	v.untilOf(t, codes, drift)
+}
+
+func TestReal_ArchivedSegmentRemoved_IsAHoleUntilItIsBack(t *testing.T) {
+	p := testenv.NewPair(t)
+	primary, archive := p.Servers[0], t.TempDir()
+	stopServer(t, primary)
+	startServer(t, primary, "-c", "archive_mode=on", "-c", "archive_command=cp %p "+archive+"/%f")
+	for i := range 4 {
+		execute(t, primary, fmt.Sprintf("CREATE TABLE t%d ()", i), "SELECT pg_switch_wal()")
+	}
+	var names []string
+	testenv.Wait(t, limit, "four archived segments", func() (bool, string) {
+		all, err := filepath.Glob(filepath.Join(archive, strings.Repeat("[0-9A-F]", 24)))
+		names = all
+		return err == nil && len(all) >= 4, fmt.Sprint(all, err)
+	})
+	v := watchFrom(t, p, primary.Name, func(o *observe.Options) { o.ArchiveDir, o.ArchivePeriod = archive, 100*time.Millisecond })
+	codes := []string{view.WalGap}
+	testenv.Wait(t, limit, "a look into the archive", func() (bool, string) {
+		w := v.Report().Host.WALArchive
+		return w != nil && w.Segments >= 4, fmt.Sprintf("%+v", w)
+	})
+	v.untilOf(t, codes)
+	aside := filepath.Join(t.TempDir(), "aside")
+	if err := os.Rename(names[1], aside); err != nil {
+		t.Fatal(err)
+	}
+	v.untilOf(t, codes, "WalGap/archive page")
+	for _, c := range v.conditions(t) {
+		if c.Code == view.WalGap && !strings.Contains(c.Text, filepath.Base(names[1])) {
+			t.Errorf("%q does not name the missing segment", c.Text)
+		}
+	}
+	if err := os.Rename(aside, names[1]); err != nil {
+		t.Fatal(err)
+	}
+	v.untilOf(t, codes)
+	if err := os.Rename(archive, archive+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	v.untilOf(t, codes, "WalGap/archive warning")
+	if err := os.Rename(archive+".gone", archive); err != nil {
+		t.Fatal(err)
+	}
+	v.untilOf(t, codes)
 }

@@ -7,14 +7,18 @@ import (
 )
 
 // The conditions of slots, disks and the archiver. Subjects are NODE/SLOT and
-// NODE/USE, and the node for the archiver.
+// NODE/USE, the node for the archiver, and SubjectArchive.
 const (
 	SlotLost          Code = "SlotLost"
 	SlotInactive      Code = "SlotInactive"
 	SlotRetentionHigh Code = "SlotRetentionHigh"
 	DiskSpace         Code = "DiskSpace"
 	ArchiverFailing   Code = "ArchiverFailing"
+	WalGap            Code = "WalGap"
 )
+
+// SubjectArchive is the WAL archive, whoever looks at it.
+const SubjectArchive = "archive"
 
 // slotQuery shows what the rules on slots look at, on the server in question.
 const slotQuery = `psql -c "SELECT slot_name, active, wal_status, safe_wal_size, restart_lsn FROM pg_replication_slots"`
@@ -50,5 +54,10 @@ var storageRules = []Entry{
 		Refute:   "an SQL answer whose newest attempt succeeded, and few .ready files in an own count of NODE",
 		Severity: alerts.SeverityWarning, Hold: func(l Limits) time.Duration { return l.HoldArchiver },
 		Hint: `psql -c "SELECT * FROM pg_stat_archiver"`, Runbook: "archiver-failing",
+	},
+	{
+		Code: WalGap, Means: "segments, or a timeline's history, are missing in the WAL archive, or it cannot be looked at",
+		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldWALGap },
+		Hint: "watchdog config show", Runbook: "wal-gap",
 	},
 }

@@ -18,6 +18,11 @@ func (c *checker) host(at string, h HostReport) {
 	for i, v := range h.Volumes {
 		c.volume(fmt.Sprintf("%s.volumes[%d]", at, i), v)
 	}
+	if w := h.WALArchive; w != nil {
+		c.that(at+".wal_archive", w.Segments >= 0 && w.Gaps >= 0, "negative")
+		c.count(at+".wal_archive.histories", len(w.Histories), maxHistory)
+		c.span(at+".wal_archive.age", w.Age)
+	}
 	if a := h.Archive; a != nil {
 		c.that(at+".archive.ready", a.Ready >= 0, "negative")
 		c.gap(at+".archive.oldest", a.Oldest)

@@ -142,6 +142,10 @@ func cleanHost(h *HostReport) {
 			words(&h.Volumes[i].Uses[j])
 		}
 	}
+	if h.WALArchive != nil {
+		words(&h.WALArchive.First)
+		texts(&h.WALArchive.Fault)
+	}
 	for i := range h.Faults {
 		texts(&h.Faults[i])
 	}

@@ -146,6 +146,10 @@ func cloneHealth(from *replication.Health) *replication.Health {
 }
 
 func cloneHost(h HostReport) HostReport {
+	if h.WALArchive != nil {
+		w := *h.WALArchive
+		h.WALArchive = &w
+	}
 	h.Volumes, h.Faults = slices.Clone(h.Volumes), slices.Clone(h.Faults)
 	for i := range h.Volumes {
 		h.Volumes[i].Uses = slices.Clone(h.Volumes[i].Uses)

@@ -31,6 +31,7 @@ func sample(t testing.TB) view.Report {
 	r.Host.Volumes = []view.VolumeReport{{Uses: []string{view.VolumeData, view.VolumeWAL}, FreeBytes: 5, TotalBytes: 9, FreeInodes: 1, TotalInodes: 2,
 		BytesPerHour: &rate, FullIn: time.Hour, Age: sec}}
 	r.Host.Archive, r.Host.Faults = &view.ArchiveReport{Ready: 3, Oldest: time.Minute, Age: sec}, []string{"state directory not writable"}
+	r.Host.WALArchive = &view.WALArchiveReport{Segments: 4, Gaps: 1, First: "x", Histories: []replication.Timeline{2}, Fault: "f", Age: sec}
 	r.ConfigHash = "c0ffee"
 	db1 := &r.Servers[0]
 	db1.ConflictsRecent, db1.ArchiverFailing = &conflicts, time.Minute
@@ -174,6 +175,7 @@ func TestDecode_TextsCannotDriveATerminal(t *testing.T) {
 	r.Servers[0].Detail = "bad\x1b]0;owned\x07 \u202eevil\u2028" + strings.Repeat("é", 600)
 	r.Servers[0].Status.Settings = map[string]string{"a\x00b": "c\rd"}
 	r.StateFault = "\x9b2J"
+	r.Host.WALArchive.First, r.Host.WALArchive.Fault = "\x1b[2J", "\x1b[2J"
 	r.Host.Faults, r.Host.Volumes[0].Uses[0] = []string{"\x1b[2J"}, "\x1b[2J"
 	h := r.Servers[0].Status.Health
 	h.Collations, h.Idle.ApplicationName, h.PendingRestart, h.Expiring[0].Role = "\x1b[2J", "\x1b[2J", []string{"\x1b[2J"}, "\x1b[2J"
@@ -186,7 +188,7 @@ func TestDecode_TextsCannotDriveATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	h = got.Servers[0].Status.Health
-	for _, s := range []string{got.Host.Faults[0], got.Host.Volumes[0].Uses[0], h.Collations, h.Idle.ApplicationName, h.PendingRestart[0], h.Expiring[0].Role,
+	for _, s := range []string{got.Host.Faults[0], got.Host.WALArchive.First, got.Host.WALArchive.Fault, got.Host.Volumes[0].Uses[0], h.Collations, h.Idle.ApplicationName, h.PendingRestart[0], h.Expiring[0].Role,
 		got.Servers[0].Detail, got.StateFault, got.Servers[0].Status.Settings["a b"]} {
 		if strings.ContainsAny(s, "\x1b\x07\u202e\u2028\r\x00") || strings.Contains(s, "\x9b") || len(s) > 512 {
 			t.Errorf("%d bytes: %q", len(s), s)

@@ -36,6 +36,7 @@ func Judge(v View, l Limits, now time.Time) []alerts.Condition {
 	j.slots()
 	j.disks()
 	j.archivers()
+	j.walArchive()
 	j.upkeep()
 	j.settings()
 	j.peers()

@@ -1,6 +1,10 @@
 package view
 
-import "time"
+import (
+	"time"
+
+	"github.com/gestionale-fullstack/watchdog/replication"
+)
 
 // HostReport is what the node says of itself.
 type HostReport struct {
@@ -11,6 +15,9 @@ type HostReport struct {
 	Volumes []VolumeReport `json:"volumes,omitempty"`
 	// Archive is what waits for the archiver on this node's disk; nil: not known.
 	Archive *ArchiveReport `json:"archive,omitempty"`
+	// WALArchive is what a look into the archive found; nil: not known, or nowhere
+	// to look.
+	WALArchive *WALArchiveReport `json:"wal_archive,omitempty"`
 	// Faults say what the node could not measure or write of its own.
 	Faults []string `json:"faults,omitempty"`
 }
@@ -43,4 +50,15 @@ type ArchiveReport struct {
 	Ready  int           `json:"ready"`
 	Oldest time.Duration `json:"oldest"` // age of the file that waits longest, by its own clock; 0 without any
 	Age    time.Duration `json:"age"`    // since it was counted
+}
+
+// WALArchiveReport is what one node found in a directory of archived segments.
+type WALArchiveReport struct {
+	Segments int    `json:"segments"`
+	Gaps     int    `json:"gaps"`            // places where segments are missing between others
+	First    string `json:"first,omitempty"` // the first missing segment
+	// Histories are timelines whose history file is missing.
+	Histories []replication.Timeline `json:"histories,omitempty"`
+	Fault     string                 `json:"fault,omitempty"` // why the directory could not be read
+	Age       time.Duration          `json:"age"`             // since the look
 }

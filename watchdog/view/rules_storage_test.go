@@ -243,3 +243,17 @@ func TestArchiver_Rules(t *testing.T) {
 	// Left over from a time when archiving was on: nobody waits for them.
 	pair(t).report("db1", func(r *view.Report) { r.Host.Archive = &view.ArchiveReport{Ready: 500} }).tells()
 }
+
+func TestWalGap_Rules(t *testing.T) {
+	look := func(s *scene, node string, w view.WALArchiveReport) *scene {
+		return s.report(node, func(r *view.Report) { r.Host.WALArchive = &w })
+	}
+	whole, hole := view.WALArchiveReport{Segments: 9}, view.WALArchiveReport{Segments: 9, Gaps: 2, First: "000000010000000000000006"}
+	look(pair(t), "db1", whole).tells()
+	look(look(pair(t), "db1", whole), "db2", hole).tells([2]string{"WalGap/archive page", "missing in 2 places, the first is 000000010000000000000006"})
+	look(pair(t), "db1", view.WALArchiveReport{Histories: []replication.Timeline{3}}).tells([2]string{"WalGap/archive page", "the history of timeline 3 is missing"})
+	look(look(pair(t), "db1", whole), "db2", view.WALArchiveReport{Fault: "stale file handle"}).
+		tells([2]string{"WalGap/archive warning", "db2 cannot look into it (stale file handle)"})
+	hole.Age = time.Hour
+	look(pair(t), "db1", hole).tells() // from long ago
+}

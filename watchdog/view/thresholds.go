@@ -83,6 +83,7 @@ type ServerHolds struct {
 	HoldSlotRetention    time.Duration
 	HoldDiskSpace        time.Duration
 	HoldArchiver         time.Duration
+	HoldWALGap           time.Duration
 	HoldSyncStandby      time.Duration
 	HoldClockSkew        time.Duration
 	HoldConnections      time.Duration
@@ -103,6 +104,7 @@ func defaultServerHolds() ServerHolds {
 		HoldSlotRetention:    time.Minute,
 		HoldDiskSpace:        5 * time.Minute,
 		HoldArchiver:         5 * time.Minute,
+		HoldWALGap:           15 * time.Minute, // two looks: archivers may copy out of order
 		HoldSyncStandby:      30 * time.Second,
 		HoldClockSkew:        time.Minute, // one measurement may hit a pause of the host
 		HoldConnections:      time.Minute,
@@ -119,7 +121,7 @@ func defaultServerHolds() ServerHolds {
 
 func (h *ServerHolds) fields() []*time.Duration {
 	return []*time.Duration{
-		&h.HoldSlotInactive, &h.HoldSlotRetention, &h.HoldDiskSpace, &h.HoldArchiver, &h.HoldSyncStandby, &h.HoldClockSkew,
+		&h.HoldSlotInactive, &h.HoldSlotRetention, &h.HoldDiskSpace, &h.HoldArchiver, &h.HoldWALGap, &h.HoldSyncStandby, &h.HoldClockSkew,
 		&h.HoldConnections, &h.HoldXID, &h.HoldConfigDrift, &h.HoldPendingRestart, &h.HoldMinorVersion, &h.HoldAuth,
 		&h.HoldWatchdogVersion, &h.HoldWatchdogConfig, &h.HoldWatchdogDegraded,
 	}
