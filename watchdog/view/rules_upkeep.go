@@ -20,7 +20,9 @@ func (j *judgement) upkeep() {
 	}
 	for _, s := range j.healths {
 		j.connections(s)
-		j.wraparound(s)
+		if !s.Status.InRecovery || !j.anyPrimary() { // a standby has its primary's ages
+			j.wraparound(s)
+		}
 		j.checksums(s)
 		j.sessions(s)
 		j.pendingRestart(s)
@@ -165,13 +167,13 @@ func (j *judgement) pendingRestart(s Sighting) {
 	}
 	j.raise(finding{
 		code: PendingRestart, subject: s.Node,
-		text:     fmt.Sprintf("%s of %s changed in the configuration and wait for a restart of PostgreSQL.", list(names), s.Node),
+		text:     fmt.Sprintf("Settings of %s were changed and wait for a restart of PostgreSQL: %s.", s.Node, list(names)),
 		evidence: []string{s.read("pending_restart: %s", strings.Join(names, ", "))},
 	})
 }
 
-// collations goes by the primary: a standby has the same catalogue, and its own
-// library shows after a promotion.
+// collations judges each server by its own host's library: that of a standby
+// shows after a promotion.
 func (j *judgement) collations(s Sighting) {
 	names := s.Status.Health.Collations
 	if names == "" {

@@ -44,7 +44,7 @@ func TestUpkeep_Rules(t *testing.T) {
 		"a prepared transaction": {func(_ *replication.Status, h *replication.Health) { h.Prepared = 20 * time.Minute }, "LongTransaction/db1 warning", "a prepared transaction has been open for 20m00s"},
 		"settings wait": {func(_ *replication.Status, h *replication.Health) {
 			h.PendingRestart = []string{"max_connections", "shared_buffers"}
-		}, "PendingRestart/db1 warning", "max_connections and shared_buffers of db1 changed"},
+		}, "PendingRestart/db1 warning", "wait for a restart of PostgreSQL: max_connections and shared_buffers."},
 		"another collation": {func(_ *replication.Status, h *replication.Health) { h.Collations = "negozio" }, "VersionMismatch/db1/collation warning", "indexes of negozio"},
 		"synchronous standby": {func(s *replication.Status, _ *replication.Health) {
 			s.SynchronousStandbyNames, s.Standbys[0].SyncState = "db2", "sync"
