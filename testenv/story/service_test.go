@@ -154,6 +154,13 @@ func (s *site) reloadHolds() {
 		s.t.Fatal("the hold to change is not in the file")
 	}
 	s.reconfigure("db2", long, reloaded)
+	testenv.Wait(s.t, 20*time.Second, "db1 sees another configuration on db2", func() (bool, string) {
+		st, err := s.status("db1")
+		if err != nil {
+			return false, err.Error()
+		}
+		return slices.ContainsFunc(st.Open, func(c view.OpenCondition) bool { return c.Code == view.WatchdogConfigDrift }), st.Summary
+	})
 	s.kill("db2")
 	testenv.Wait(s.t, 30*time.Second, "ReplicationDown is held", func() (bool, string) {
 		st, err := s.status("db2")
