@@ -33,6 +33,8 @@ type Facts struct {
 	Allowed  uint64 // loss.allowed, bytes
 	App      AppFact
 	ValidFor time.Duration
+	// MaxSkew is how far the clocks of two nodes may differ; 0 judges none.
+	MaxSkew time.Duration
 }
 
 // NodeFacts is one node: what its service says of itself, and how its server
@@ -56,7 +58,32 @@ type NodeFacts struct {
 	// Advanced is how long ago the server's received position last grew while
 	// it streams; negative when not known. Only of the own standby.
 	Advanced time.Duration
+	// What follows is gathered for readiness alone; nil is not known.
+
+	// Burden is what the newest look at the server showed, a minute old at most.
+	Burden *replication.Burden
+	// Login says whether a standby on this node could connect to the other
+	// server, as the node's own service tried.
+	Login *LoginFact
+	// Disk is the file system of the data directory, as the node's own service
+	// sees it.
+	Disk *DiskFact
+	// Skew is the node's clock minus the planning one's.
+	Skew *time.Duration
+	// Slot names the replication slot that another server keeps for this node.
+	Slot string
 }
+
+// LoginFact is one try of the connection that a standby would open.
+type LoginFact struct {
+	To   string // node whose server was asked
+	OK   bool
+	Text string // the refusal, in the server's or the kernel's words
+	Age  time.Duration
+}
+
+// DiskFact is one file system, in bytes.
+type DiskFact struct{ Free, Total int64 }
 
 // Parent is one parent of a timeline: a server whose timeline has it holds all
 // of its WAL up to the switch point.
