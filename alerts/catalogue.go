@@ -37,6 +37,7 @@ type Catalogue struct {
 	StateUnreadable      Phrase
 	SupersededPrimary    Phrase
 	NoSample             Phrase
+	FailoverNotReady     Phrase
 	NotificationFailing  Phrase
 	Lag                  LagPhrases
 	Storage              StoragePhrases
@@ -95,6 +96,7 @@ func (c Catalogue) known() map[string]Phrase {
 		CodeStateUnreadable:      c.StateUnreadable,
 		CodeSupersededPrimary:    c.SupersededPrimary,
 		CodeNoSample:             c.NoSample,
+		CodeFailoverNotReady:     c.FailoverNotReady,
 		CodeNotificationFailing:  c.NotificationFailing,
 	}
 	for _, group := range []map[string]Phrase{c.Lag.known(), c.Storage.known(), c.Upkeep.known(), c.Service.known()} {

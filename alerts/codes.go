@@ -18,5 +18,6 @@ const (
 	CodeStateUnreadable      = "StateUnreadable"
 	CodeSupersededPrimary    = "SupersededPrimary"
 	CodeNoSample             = "NoSample"
+	CodeFailoverNotReady     = "FailoverNotReady"
 	CodeNotificationFailing  = "NotificationFailing"
 )

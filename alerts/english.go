@@ -19,6 +19,7 @@ func English() Catalogue {
 		enStateUnreadable,
 		enSupersededPrimary,
 		enNoSample,
+		enFailoverNotReady,
 		enNotificationFailing,
 		englishLag(),
 		englishStorage(),
@@ -164,6 +165,16 @@ func enNoSample(f Facts) Text {
 		Sentence: "What is needed to judge " + f.Subject + " is not known.",
 		Meaning:  "A failure there could go unnoticed. The usual causes are a refused login, a full connection limit or a cut network.",
 		Action:   "watchdog status",
+	}
+}
+
+func enFailoverNotReady(f Facts) Text {
+	return Text{
+		Subject:  "FailoverNotReady: " + f.Subject,
+		Sentence: "A promotion or a switchover to " + f.Subject + " would not work now.",
+		Meaning: "Nothing has failed yet. If it were needed tonight it would be refused, or nobody can say that it would not: " +
+			"the evidence names each check and what mends it. It is checked again every minute.",
+		Action: "watchdog status",
 	}
 }
 

@@ -52,19 +52,3 @@ func countOf(a answer) int {
 	}
 	return n
 }
-
-// TryReplication opens the connection that a standby on this machine would
-// open, as t's role, asks the server who it is and closes it again. No error
-// means that host, pg_hba.conf, password and a free walsender are all there.
-// Nothing is streamed and no slot is touched.
-func TryReplication(ctx context.Context, t Target) error {
-	l, _, err := connect(ctx, t, modePhysical, newWire(0))
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	if _, err := l.identify(ctx); err != nil {
-		return fmt.Errorf("ask %s over a replication connection: %w", t.Address(), err)
-	}
-	return nil
-}

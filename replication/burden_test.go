@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -60,27 +59,6 @@ func TestLookBurden_AnswersInWords_IsNotKnown(t *testing.T) {
 	if err != nil || got.Backups != -1 || got.ArchiveReady != -1 {
 		t.Errorf("%+v, %v", got, err)
 	}
-}
-
-func TestTryReplication_RefusedByHba_SaysSo(t *testing.T) {
-	p := testenv.NewPair(t)
-	s := p.Servers[1]
-	to := target(s)
-	to.Database = ""
-	if err := replication.TryReplication(soon(t), to); err != nil {
-		t.Fatalf("a standby that lets us in: %v", err)
-	}
-	hba := filepath.Join(s.DataDir, "pg_hba.conf")
-	if err := os.WriteFile(hba, []byte("local all all trust\nhost all all 127.0.0.1/32 trust\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Ask(t.Context(), "SELECT pg_reload_conf()"); err != nil {
-		t.Fatal(err)
-	}
-	testenv.Wait(t, limit, "the refusal", func() (bool, string) {
-		err := replication.TryReplication(soon(t), to)
-		return err != nil && strings.Contains(err.Error(), "28000"), ""
-	})
 }
 
 func TestTryReplication_HungServer_EndsWithItsContext(t *testing.T) {

@@ -46,7 +46,7 @@ func Ready(f Facts) []Readiness {
 	case !found:
 		return nil
 	case f.Self == primary.Node:
-		return []Readiness{gates(ReadyToSwitch, self.Node, switchGates(f, standby, primary))}
+		return []Readiness{gates(ReadyToSwitch, self.Node, append(switchGates(f, standby, primary), readyFence(f, standby.Node)))}
 	case f.Self != standby.Node:
 		return nil // a further standby, whose promotion nothing plans
 	}

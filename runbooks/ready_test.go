@@ -34,6 +34,7 @@ func readyFacts(change ...func(*Facts)) Facts {
 	}
 	witness := fence.Durable{Node: "wit", SystemID: planSystem, Epoch: f.Own.Epoch}
 	f.Nodes = append(f.Nodes, NodeFacts{Node: "wit", Witness: true, Answers: true, Durable: &witness, RunningKnown: true, Advanced: -1})
+	f.Devices["db2"] = []DeviceFact{{Name: "peer", Grade: fence.GradeSealed, Ready: true}}
 	for _, c := range change {
 		c(&f)
 	}
@@ -160,7 +161,7 @@ func TestReady_FencesRecordsAndWitness_FailByName(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]readyCase{
-		"no device": {func(f *Facts) { f.Devices = nil }, "fence", "", ""},
+		"no device": {func(f *Facts) { f.Devices = nil }, "fence", "", "fence"},
 		"the power switch does not answer, the peer does": {func(f *Facts) {
 			f.Devices["db1"] = append(f.Devices["db1"], DeviceFact{Name: "agent", Grade: fence.GradePower, Text: "connection timed out"})
 		}, "fence", "", ""},

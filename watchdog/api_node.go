@@ -80,6 +80,7 @@ func (s *Service) facts() control.Facts {
 	}
 	f.RunningAsPrimary, f.RunningKnown = s.running()
 	r := s.observer.Report()
+	r.Login = s.readiness.loginReport(s.now())
 	f.Report = &r
 	return f
 }

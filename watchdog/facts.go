@@ -25,7 +25,7 @@ import (
 func (s *Service) gather(ctx context.Context, about string) runbooks.Facts {
 	s.awaitFirstLook(ctx)
 	f := runbooks.Facts{Cluster: s.cfg.Cluster, Self: s.cfg.Node, At: s.now(), RateBytes: s.rate.perSecond(),
-		Allowed: uint64(s.live.Load().Loss.Allowed), ValidFor: s.live.Load().Plan.ValidFor, Devices: map[string][]runbooks.DeviceFact{},
+		Allowed: uint64(s.live.Load().Loss.Allowed), ValidFor: s.live.Load().Plan.ValidFor, MaxSkew: s.cfg.Probes.ClockSkew, Devices: map[string][]runbooks.DeviceFact{},
 		App: runbooks.AppFact{Containers: s.cfg.App.Containers, HealthURL: s.cfg.App.HealthURL, Within: runbooks.Seconds(s.cfg.App.HealthyWithin / time.Second)}}
 	own, err := s.store.Read()
 	if err != nil && !errors.Is(err, state.ErrAbsent) {
@@ -85,6 +85,11 @@ func (s *Service) factsOf(ctx context.Context, name string, own fence.Durable, a
 		n.Witness = s.cfg.Nodes[name].Witness
 	}
 	n.Advanced = -1
+	theirs := a.facts.Report
+	if name == s.cfg.Node {
+		theirs = &report
+	}
+	s.addReady(&n, &report, theirs)
 	s.addSeen(&n, s.cfg.Node, report)
 	for _, observer := range slices.Sorted(maps.Keys(answers)) {
 		if seen := answers[observer]; seen.err == nil && seen.facts.Report != nil {

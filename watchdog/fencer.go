@@ -26,6 +26,7 @@ type fencer struct {
 	others *others
 	local  func(ctx context.Context, o fence.Order) fence.Outcome
 	agents map[string][]fence.Link
+	every  map[string][]time.Duration // status_interval of each of the agents
 	// answers says whether a node's server or service answers now.
 	answers func(ctx context.Context, node string) (bool, fence.Evidence)
 	now     func() time.Time
@@ -51,6 +52,20 @@ func newAgents(cfg *config.Config, now func() time.Time) (map[string][]fence.Lin
 		}
 	}
 	return out, nil
+}
+
+// statusIntervals gives how often each agent of every node is asked for its
+// status, in the order of newAgents.
+func statusIntervals(cfg *config.Config) map[string][]time.Duration {
+	out := map[string][]time.Duration{}
+	for name, n := range cfg.Nodes {
+		for _, d := range n.Fence {
+			if d.Type == config.DeviceAgent {
+				out[name] = append(out[name], d.StatusInterval)
+			}
+		}
+	}
+	return out
 }
 
 // chain gives the devices that can fence node, the peer's own service first.
@@ -82,13 +97,5 @@ func (f *fencer) ready(ctx context.Context, node string) []runbooks.DeviceFact {
 	if node == f.self {
 		return []runbooks.DeviceFact{{Name: "local", Grade: fence.GradeSealed, Ready: true, Text: "this node's own service"}}
 	}
-	var out []runbooks.DeviceFact
-	for _, r := range f.chain(node, "").Ready(ctx) {
-		d := runbooks.DeviceFact{Name: r.Device, Grade: r.Grade, Ready: r.Grade > fence.GradeNone, Text: r.Evidence.Text}
-		if r.Problem != "" {
-			d.Text = r.Problem
-		}
-		out = append(out, d)
-	}
-	return out
+	return f.asked(ctx, f.chain(node, ""))
 }

@@ -31,7 +31,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer stop()
 	s.ops.root = parts
 	var wg sync.WaitGroup
-	errs := make(chan error, 8)
+	errs := make(chan error, 9)
 	failed, fail := context.WithCancel(ctx)
 	defer fail()
 	run := func(name string, f func(context.Context) error) {
@@ -50,6 +50,7 @@ func (s *Service) Run(ctx context.Context) error {
 	run("chores", s.chores)
 	run("lag history", s.lag.Run)
 	run("partings", s.partings.Run)
+	run("readiness", s.watchReadiness)
 	if s.web != nil {
 		run("web", s.web.Run)
 	}
@@ -181,6 +182,7 @@ func (s *Service) report(stopping bool) view.Report {
 	}
 	r.Operations = s.ops.reports(s.now())
 	r.Alone = s.partings.report()
+	r.Readiness, r.Login = s.readiness.report(s.now()), s.readiness.loginReport(s.now())
 	r.Notified = s.engine.Notified()
 	r.PlannedStop, r.ConfigHash = stopping, *s.shared.Load()
 	return r

@@ -51,22 +51,23 @@ type Service struct {
 	now     func() time.Time
 	started time.Time
 
-	store    *state.Store
-	ops      *ops
-	server   *server
-	driver   pgctl.Driver
-	apps     *apps
-	sealer   *sealer
-	others   *others
-	fencer   *fencer
-	observer *observe.Observer
-	gossip   *gossip.Gossip
-	engine   *alerts.Engine
-	dbFault  error                       // why the engine works on a stand-in; nil when it does not
-	limits   atomic.Pointer[view.Limits] // replaced by a reload
-	rate     *rate
-	lag      *lagKeeper
-	partings *partings
+	store     *state.Store
+	ops       *ops
+	server    *server
+	driver    pgctl.Driver
+	apps      *apps
+	sealer    *sealer
+	others    *others
+	fencer    *fencer
+	observer  *observe.Observer
+	gossip    *gossip.Gossip
+	engine    *alerts.Engine
+	dbFault   error                       // why the engine works on a stand-in; nil when it does not
+	limits    atomic.Pointer[view.Limits] // replaced by a reload
+	rate      *rate
+	lag       *lagKeeper
+	partings  *partings
+	readiness *readiness
 
 	local *control.LocalServer
 	node  *control.NodeServer
@@ -102,7 +103,7 @@ func New(o Options) (*Service, error) {
 		return nil, errors.New("make service: config, log, registry and clock are needed")
 	}
 	s := &Service{cfg: o.Config, log: o.Log, version: o.Version, boot: randomID(8), now: o.Now, started: o.Now(),
-		store: state.Open(o.Config.StateDir, o.Config.Node), rate: &rate{},
+		store: state.Open(o.Config.StateDir, o.Config.Node), rate: &rate{}, readiness: newReadiness(),
 		poke: make(chan struct{}, 1), notified: map[string][]string{}, unfit: map[string]string{}, lastLoop: o.Now(), reloadedAt: o.Now()}
 	s.goLive(o.Config)
 	l := o.Config.Limits()
@@ -260,7 +261,7 @@ func (s *Service) makeFencer(Options) error {
 	if err != nil {
 		return err
 	}
-	s.fencer = &fencer{self: s.cfg.Node, others: s.others, agents: agents, now: s.now, local: s.sealSelf, answers: s.stillAnswers}
+	s.fencer = &fencer{self: s.cfg.Node, others: s.others, agents: agents, every: statusIntervals(s.cfg), now: s.now, local: s.sealSelf, answers: s.stillAnswers}
 	return nil
 }
 
@@ -287,6 +288,7 @@ func (s *Service) settled(op *runbooks.Operation) {
 	}
 	s.awaitOwnRole(op)
 	s.wake()
+	s.readiness.again()
 }
 
 // roleSeenWithin is how long the end of an operation is held back until this

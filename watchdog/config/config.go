@@ -120,8 +120,8 @@ type Device struct {
 	// OffLimit bounds one attempt, from the order to the power state read back
 	// as off.
 	OffLimit time.Duration `yaml:"off_limit"`
-	// StatusInterval is how often the device is asked whether it would answer;
-	// 0s leaves it alone until it is needed.
+	// StatusInterval is how often the device is asked whether it would answer,
+	// and each minute while it does not. A slow controller may want it longer.
 	StatusInterval time.Duration `yaml:"status_interval"`
 }
 

@@ -131,6 +131,9 @@ func (d *Device) complete() {
 	if d.Type == DeviceAgent && d.OffLimit == 0 {
 		d.OffLimit = defaultOffLimit
 	}
+	if d.Type == DeviceAgent && d.StatusInterval == 0 {
+		d.StatusInterval = defaultStatusInterval
+	}
 }
 
 func orInt(v, fallback int) int {

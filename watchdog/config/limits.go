@@ -24,6 +24,7 @@ func holdFields(l *view.Limits) map[string]*time.Duration {
 		"unexpected_role_change": &l.HoldRole,
 		"two_primaries":          &l.HoldTwoPrimaries,
 		"no_sample":              &l.HoldNoSample,
+		"failover_not_ready":     &l.HoldNotReady,
 	}
 	maps.Copy(all, lagHolds(&l.LagLimits))
 	maps.Copy(all, serverHolds(l))

@@ -43,7 +43,7 @@ func BuildStatus(in StatusInput) Status {
 	st := Status{
 		V: 1, Cluster: v.Cluster, AskedOn: v.Self, At: in.At, Epoch: v.Epoch(), Adopted: in.Adopted,
 		Nodes: make([]NodeStatus, 0, len(v.Nodes)), Open: append([]OpenCondition{}, in.Open...),
-		Running: in.Running, Faults: in.Faults,
+		Running: in.Running, Faults: in.Faults, Readiness: v.Readiness(in.Limits),
 	}
 	var servers []Appraisal
 	for _, n := range v.Servers() {
@@ -93,6 +93,7 @@ func state(in StatusInput, servers []Appraisal) string {
 	worst := StateHealthy
 	for _, c := range in.Open {
 		switch {
+		case c.early():
 		case c.Code == NoSample:
 			worst = StateDegraded // missing data is no proof of a fault; without a primary it is StateUnknown
 		case c.Severity == alerts.SeverityPage.String() && (c.Firing || c.Code == NoPrimary || c.Code == TwoPrimaries):
@@ -109,6 +110,10 @@ func state(in StatusInput, servers []Appraisal) string {
 	}
 	return worst
 }
+
+// early reports whether the condition may pass without having been a fault: a
+// standby that pauses replay for a minute is well, and could not be promoted.
+func (c OpenCondition) early() bool { return c.Code == FailoverNotReady && !c.Firing }
 
 // summary is the first line: the gravest condition, else who does what.
 func summary(in StatusInput, st Status, servers []Appraisal) string {
@@ -157,7 +162,7 @@ func roleWords(a Appraisal, n NodeStatus) string {
 func gravest(open []OpenCondition) (OpenCondition, bool) {
 	for _, want := range []string{alerts.SeverityPage.String(), alerts.SeverityWarning.String()} {
 		for _, c := range open {
-			if c.Severity == want {
+			if c.Severity == want && !c.early() {
 				return c, true
 			}
 		}
@@ -178,7 +183,7 @@ func next(in StatusInput, st Status, servers []Appraisal) []NextCommand {
 	for _, c := range in.Open {
 		// A look from outside is worth its line once the condition is told: the way
 		// out of an incident must not drown in it.
-		if c.Firing || strings.HasPrefix(c.Hint, "watchdog ") {
+		if !c.early() && (c.Firing || strings.HasPrefix(c.Hint, "watchdog ")) {
 			add(c.Hint)
 		}
 	}

@@ -59,6 +59,7 @@ func cluster(t *testing.T, self string, names ...string) *scene {
 			}
 		}
 		r.App = &view.AppReport{URL: "http://app/healthz", OK: true, Status: 200, Age: 2 * sec}
+		r.Readiness = readyFor(n.Name)
 		s.v.Reports[n.Name] = view.Heard{Report: r, Heard: 300 * ms, Present: time.Hour}
 	}
 	own := s.v.Reports[self]

@@ -68,7 +68,7 @@ func Lookup(code Code) (Entry, bool) {
 
 // The catalogue, the gravest first: a group is a slice beside the rules that
 // raise it.
-var catalogue = slices.Concat(pairRules, serverRules, lagRules, storageRules, upkeepRules, nodeRules, serviceRules)
+var catalogue = slices.Concat(pairRules, serverRules, lagRules, storageRules, upkeepRules, nodeRules, serviceRules, readyRules)
 
 // pairRules are about the pair as a whole.
 var pairRules = []Entry{

@@ -58,6 +58,7 @@ func check(r Report) error {
 		c.that("alone.commits", a.Commits >= 0 && a.Commits <= 1<<40, "no number of commits")
 	}
 	c.durable(r)
+	c.readiness(r)
 	if c.err != nil {
 		return c.err
 	}

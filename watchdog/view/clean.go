@@ -80,6 +80,7 @@ func clean(r *Report) {
 	if r.Durable != nil {
 		cleanDurable(r.Durable)
 	}
+	cleanReadiness(r)
 }
 
 func cleanStatus(s *replication.Status) {

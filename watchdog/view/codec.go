@@ -108,6 +108,11 @@ func clone(r Report) Report {
 		r.Durable = cloneDurable(r.Durable)
 	}
 	r.Host = cloneHost(r.Host)
+	if r.Login != nil {
+		login := *r.Login
+		r.Login = &login
+	}
+	r.Readiness = cloneReadiness(r.Readiness)
 	r.Edges, r.Operations, r.Notified = slices.Clone(r.Edges), slices.Clone(r.Operations), slices.Clone(r.Notified)
 	return r
 }

@@ -47,6 +47,7 @@ func Judge(v View, l Limits, now time.Time) []alerts.Condition {
 	j.operations()
 	j.states()
 	j.samples()
+	j.ready()
 	return j.conditions()
 }
 
@@ -113,6 +114,9 @@ func (j *judgement) conditions() []alerts.Condition {
 // Inhibition goes by code alone, so that one wrong subject must not mute: an
 // unreachable witness explains nothing about a standby.
 func (j *judgement) explains(code Code, c alerts.Condition) bool {
+	if c.Code == FailoverNotReady {
+		return j.explainsReady(code, c.Subject)
+	}
 	if code == NoPrimary {
 		return c.Code == ReplicationDown || c.Code == AppHealthFailing || c.Code == CommitsFailing ||
 			c.Code == ReplicationLagBytes || c.Code == ReplicationLagTime || j.isPrimary(subjectNode(c.Subject))

@@ -30,6 +30,9 @@ type Limits struct {
 	Transit time.Duration
 	// Grace is how long after the start silence is no finding yet.
 	Grace time.Duration
+	// ReadyStale is how old a preflight may be, which is made once a minute: an
+	// older one is unknown, never ready.
+	ReadyStale time.Duration
 	// AppMisses is how many application probes in a row must miss.
 	AppMisses int
 
@@ -50,6 +53,7 @@ type Limits struct {
 	LagLimits
 	Thresholds
 	ServerHolds
+	HoldNotReady time.Duration
 }
 
 // DefaultLimits are the defaults of DESIGN section 3 and of the rule catalogue.
@@ -62,6 +66,7 @@ func DefaultLimits() Limits {
 		PeerSilence:  5 * time.Second,
 		Transit:      time.Second,
 		Grace:        10 * time.Second,
+		ReadyStale:   5 * time.Minute,
 		AppMisses:    3,
 
 		HoldNoPrimary:       15 * time.Second,
@@ -83,14 +88,16 @@ func DefaultLimits() Limits {
 		LagLimits:   DefaultLagLimits(),
 		Thresholds:  DefaultThresholds(),
 		ServerHolds: defaultServerHolds(),
+		// A restart of a server or of a service, and a busy hour, mend themselves.
+		HoldNotReady: 15 * time.Minute,
 	}
 }
 
 // Check refuses thresholds under which Judge would page for nothing or never.
 func (l Limits) Check() error {
 	switch {
-	case l.Fresh <= 0 || l.StatusFresh <= 0 || l.PeerSilence <= 0 || l.AppMisses <= 0:
-		return fmt.Errorf("check limits: fresh, status fresh, peer silence and application misses must be above 0")
+	case l.Fresh <= 0 || l.StatusFresh <= 0 || l.PeerSilence <= 0 || l.ReadyStale <= 0 || l.AppMisses <= 0:
+		return fmt.Errorf("check limits: fresh, status fresh, peer silence, ready stale and application misses must be above 0")
 	case l.MessageStale <= 30*time.Second:
 		return fmt.Errorf("check limits: message stale is %s, want more than 30s: an idle primary is silent that long", l.MessageStale)
 	case l.Transit < 0 || l.Grace < 0:
@@ -119,7 +126,7 @@ func (l *Limits) holdFields() []*time.Duration {
 	own := []*time.Duration{
 		&l.HoldNoPrimary, &l.HoldPrimaryDown, &l.HoldStandbyDown, &l.HoldCommits, &l.HoldReplicationDown,
 		&l.HoldPeer, &l.HoldPath, &l.HoldApp, &l.HoldRole, &l.HoldTwoPrimaries, &l.HoldNoSample,
-		&l.HoldPlannedStop, &l.HoldOrphanIntent,
+		&l.HoldPlannedStop, &l.HoldOrphanIntent, &l.HoldNotReady,
 	}
 	return append(append(own, l.LagLimits.fields()...), l.ServerHolds.fields()...)
 }

@@ -38,6 +38,12 @@ type Report struct {
 	// Alone is what the own server holds after a parting; nil when it has not
 	// parted from another, or its disk was not read.
 	Alone *AloneReport `json:"alone,omitempty"`
+	// Readiness says of each operation that this node would run whether it would
+	// work now; what is not listed is not known.
+	Readiness []ReadinessReport `json:"readiness,omitempty"`
+	// Login is whether a standby on this node could connect to the other server;
+	// nil when it was not tried.
+	Login *LoginReport `json:"login,omitempty"`
 	// Notified lists incident keys and recipients already told, so that the
 	// other service stays quiet.
 	Notified []string `json:"notified,omitempty"`

@@ -23,6 +23,9 @@ type Status struct {
 	Running string          `json:"operation,omitempty"` // open operation
 	Faults  []string        `json:"faults,omitempty"`    // why the service refuses to act
 	Next    []NextCommand   `json:"next"`
+	// Readiness says of each operation whether it would work now; absent in the
+	// documents of older services, which is not known.
+	Readiness []ReadyStatus `json:"readiness,omitempty"`
 }
 
 // NodeStatus is one configured node; all of them are always listed.

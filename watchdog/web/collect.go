@@ -25,6 +25,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		s.bytes(replayLag, n.ReplayLagBytes, n.Node)
 		lag(s, n)
 	}
+	c.readiness(s, status)
 	c.probes(s, v.Reports[v.Self].Report, v.Reports[v.Self].Heard)
 	figures(s, c.source.Figures())
 }
@@ -132,6 +133,18 @@ func slots(s sink, best view.Sighting, l view.Limits) {
 			seen[slot.Name] = true
 			s.flag(slotActive, slot.Active, best.Node, slot.Name)
 			s.put(slotRetained, float64(slot.RetainedBytes), best.Node, slot.Name)
+		}
+	}
+}
+
+// readiness sends what the newest preflights say.
+func (c *collector) readiness(s sink, status view.Status) {
+	for _, r := range status.Readiness {
+		if r.State != view.ReadyUnknown {
+			s.flag(ready, r.State == view.ReadyYes, r.Operation, r.Target)
+		}
+		if r.Age >= 0 {
+			s.when(readyChecked, status.At.Add(-r.Age), r.Operation, r.Target)
 		}
 	}
 }

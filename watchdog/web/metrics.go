@@ -78,6 +78,8 @@ var (
 	fsFullIn = gauge("filesystem_full_seconds", "Time until the file system is full at the present rate; absent when it does not grow or that is not known.", "node", "volume")
 	waiting  = gauge("archive_ready_segments", "WAL segments that wait for the archiver on this node.", "node")
 
+	ready         = gauge("ready", "Whether the operation would work if it were typed now; absent when not known.", "operation", "target")
+	readyChecked  = gauge("ready_checked_timestamp_seconds", "When it was last checked whether the operation would work.", "operation", "target")
 	alertsFiring  = gauge("alerts_firing", "Conditions past their hold, by severity.", "severity")
 	notified      = counter("notifications_total", "Messages that a channel accepted.", "channel")
 	notifyFailed  = counter("notification_failures_total", "Attempts that a channel did not accept.", "channel")
@@ -86,7 +88,7 @@ var (
 	opsStarted    = counter("operations_total", "Operations that this node began.", "operation")
 	opsFailed     = counter("operation_failures_total", "Operations of this node that stopped part-way or were aborted.", "operation")
 	opsRunning    = gauge("operation_running", "Whether an operation of this kind runs on this node.", "operation")
-	everyMetric   = []metric{buildInfo, lastRound, reloadOK, reloadedAt, clusterState, epochNumber, members, rejected, reportAge, peerRTT, clockSkew, nodeUp, nodeRole, nodeTimeline, walWrite, walReceive, walReplay, streaming, receiveLag, replayLag, flushLag, timeLag, timeLeast, applyDelay, slotActive, slotRetained, probeOK, probeLast, fsAvail, fsInodes, fsFullIn, waiting, alertsFiring, notified, notifyFailed, notifyLast, notifyQueued, opsStarted, opsFailed, opsRunning}
+	everyMetric   = []metric{buildInfo, lastRound, reloadOK, reloadedAt, clusterState, epochNumber, members, rejected, reportAge, peerRTT, clockSkew, nodeUp, nodeRole, nodeTimeline, walWrite, walReceive, walReplay, streaming, receiveLag, replayLag, flushLag, timeLag, timeLeast, applyDelay, slotActive, slotRetained, probeOK, probeLast, fsAvail, ready, readyChecked, fsInodes, fsFullIn, waiting, alertsFiring, notified, notifyFailed, notifyLast, notifyQueued, opsStarted, opsFailed, opsRunning}
 	alertSeverity = []string{"page", "warning", "info"}
 )
 
