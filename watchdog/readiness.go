@@ -14,11 +14,11 @@ import (
 	"github.com/gestionale-fullstack/watchdog/watchdog/view"
 )
 
-// How often the preflights run: every minute, and sooner while something fails,
-// so that whoever mends it sees it. One run is bounded, and the next waits for it.
 const (
-	readyEvery = time.Minute
+	// readyAgain is how soon the preflights run again while something fails, so
+	// that whoever mends it sees it.
 	readyAgain = 15 * time.Second
+	// readyLimit bounds one run; the next waits for it.
 	readyLimit = 30 * time.Second
 	// lookLimit bounds one look at a server or one try of a login.
 	lookLimit = 5 * time.Second
@@ -110,9 +110,9 @@ func (s *Service) watchReadiness(ctx context.Context) error {
 		case <-t.C:
 		case <-s.readiness.poke:
 		}
-		period := readyEvery
+		period := s.cfg.Probes.Readiness
 		if !s.checkReadiness(ctx) {
-			period = readyAgain
+			period = min(period, readyAgain)
 		}
 		t.Reset(replication.UntilBeat(time.Now(), period))
 	}

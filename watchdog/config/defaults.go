@@ -56,6 +56,7 @@ func Defaults() *Config {
 			Commit: Commit{Enabled: true, Period: 2 * time.Second, Deadline: 2 * time.Second},
 			Misses: 3,
 			Edge:   2 * time.Second, EdgeDeadline: time.Second,
+			Readiness: time.Minute,
 			ClockSkew: 2 * time.Second,
 		},
 		Gossip: Gossip{

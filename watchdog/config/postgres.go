@@ -89,6 +89,10 @@ type Probes struct {
 	// control API; EdgeDeadline bounds one.
 	Edge         time.Duration `yaml:"edge"`
 	EdgeDeadline time.Duration `yaml:"edge_deadline"`
+	// Readiness is how often it is checked whether a promotion or a switchover
+	// would work; sooner, each 15 s at most, while something fails. It asks
+	// every service, fence device and server a little more than a probe does.
+	Readiness time.Duration `yaml:"readiness"`
 	// ClockSkew is how far two nodes' clocks may differ before it is told.
 	ClockSkew time.Duration `yaml:"clock_skew"`
 }

@@ -82,6 +82,7 @@ func (v *validator) times() {
 	v.between("probes.commit.deadline", p.Commit.Deadline, 100*time.Millisecond, minute)
 	v.between("probes.edge", p.Edge, 100*time.Millisecond, minute)
 	v.between("probes.edge_deadline", p.EdgeDeadline, 50*time.Millisecond, minute)
+	v.between("probes.readiness", p.Readiness, 5*time.Second, 2*time.Minute)
 	v.between("probes.clock_skew", p.ClockSkew, 100*time.Millisecond, hour)
 	v.notLonger("probes.sql_deadline", p.SQLDeadline, "probes.sql", p.SQL)
 	v.notLonger("probes.commit.deadline", p.Commit.Deadline, "probes.commit.period", p.Commit.Period)

@@ -43,7 +43,7 @@ func BuildStatus(in StatusInput) Status {
 	st := Status{
 		V: 1, Cluster: v.Cluster, AskedOn: v.Self, At: in.At, Epoch: v.Epoch(), Adopted: in.Adopted,
 		Nodes: make([]NodeStatus, 0, len(v.Nodes)), Open: append([]OpenCondition{}, in.Open...),
-		Running: in.Running, Faults: in.Faults, Readiness: v.Readiness(in.Limits),
+		Running: in.Running, Faults: in.Faults, Readiness: v.Readiness(in.Limits), CutOff: v.CutOff(in.Limits),
 	}
 	var servers []Appraisal
 	for _, n := range v.Servers() {
@@ -54,6 +54,9 @@ func BuildStatus(in StatusInput) Status {
 	}
 	st.State = state(in, servers)
 	st.Summary = summary(in, st, servers)
+	if st.CutOff {
+		st.Summary = "Cut off: nobody else is seen. " + st.Summary
+	}
 	st.Next = next(in, st, servers)
 	return st
 }

@@ -67,7 +67,7 @@ func (j *judgement) peer(node string, silent, planned bool) {
 	case silent && reach != reachOK:
 		j.raise(finding{
 			code: PeerUnreachable, subject: node, evidence: j.peerEvidence(node),
-			text: fmt.Sprintf("The watchdog on %s has been silent for %s and %s cannot reach it%s.", node, j.heardWords(node), j.Self, j.othersReach(node)),
+			text: fmt.Sprintf("The watchdog on %s has been silent for %s and %s cannot reach it%s.%s", node, j.heardWords(node), j.Self, j.othersReach(node), j.alone()),
 		})
 	case silent:
 		j.raise(finding{

@@ -23,6 +23,8 @@ type Status struct {
 	Running string          `json:"operation,omitempty"` // open operation
 	Faults  []string        `json:"faults,omitempty"`    // why the service refuses to act
 	Next    []NextCommand   `json:"next"`
+	// CutOff is true when the asked node is primary and sees no other node.
+	CutOff bool `json:"cut_off,omitempty"`
 	// Readiness says of each operation whether it would work now; absent in the
 	// documents of older services, which is not known.
 	Readiness []ReadyStatus `json:"readiness,omitempty"`

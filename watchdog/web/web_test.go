@@ -373,3 +373,26 @@ func TestNew_TwiceInOneRegistry_IsAnError(t *testing.T) {
 		t.Error("no source is no error")
 	}
 }
+
+// Ready is 1 or 0 only while somebody knows.
+func TestMetrics_Readiness_UnknownHasNoSample(t *testing.T) {
+	s := newSource("db2")
+	fails := []view.ReadyCheck{{Name: "replay", Reason: "paused"}}
+	s.own(func(r *view.Report) {
+		r.Readiness = []view.ReadinessReport{{Operation: "promote", Target: "db2", Checks: 9, Failing: fails, Age: time.Minute},
+			{Operation: "switchover", Target: "db2", Checks: 9, Age: time.Hour}}
+	})
+	h, _ := serve(t, s)
+	got := values(t, h)
+	if v, known := got["ready{operation=promote,target=db2}"]; !known || v != 0 {
+		t.Errorf("a promotion that would be refused: %v, %v", v, known)
+	}
+	for _, absent := range []string{"ready{operation=switchover,target=db2}", "ready{operation=switchover,target=db1}"} {
+		if v, known := got[absent]; known {
+			t.Errorf("%s is %v, and nobody knows", absent, v)
+		}
+	}
+	if v := got["ready_checked_timestamp_seconds{operation=switchover,target=db2}"]; v != float64(at.Add(-time.Hour).Unix()) {
+		t.Errorf("last checked at %v", v)
+	}
+}
