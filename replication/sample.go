@@ -94,7 +94,13 @@ type StandbyRow struct {
 	SyncState                  string
 	Sent, Write, Flush, Replay LSN
 	ReplyAge                   time.Duration // now() - reply_time, both of the server
+	// SlotName and SlotType are of the slot that it reads through; empty without one.
+	SlotName, SlotType string
 }
+
+// Standby reports whether a standby reads there: it tells how far it has
+// replayed, which pg_receivewal never does, and reads WAL itself, not its changes.
+func (r StandbyRow) Standby() bool { return r.Replay != 0 && r.SlotType != "logical" }
 
 // ReceiverRow is the row of pg_stat_wal_receiver.
 type ReceiverRow struct {

@@ -52,9 +52,10 @@ const (
 	// A walsender that only answers probes shows as a row in state startup
 	// that has sent nothing: it is no standby.
 	sqlStandbys = `SELECT application_name, host(client_addr), state, sync_state, sent_lsn, write_lsn, flush_lsn, replay_lsn,
- (extract(epoch FROM clock_timestamp() - reply_time) * 1000)::bigint
- FROM pg_stat_replication WHERE state IS NULL OR state IN ('catchup', 'streaming', 'stopping')
- ORDER BY application_name, pid`
+ (extract(epoch FROM clock_timestamp() - reply_time) * 1000)::bigint, s.slot_name, s.slot_type
+ FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid
+ WHERE state IS NULL OR state IN ('catchup', 'streaming', 'stopping')
+ ORDER BY application_name, r.pid`
 
 	sqlReceiver = `SELECT status, sender_host, sender_port, slot_name, flushed_lsn, received_tli,
  (extract(epoch FROM clock_timestamp() - last_msg_receipt_time) * 1000)::bigint, written_lsn

@@ -59,6 +59,7 @@ func readStandbys(st *Status, a answer) error {
 		st.Standbys = append(st.Standbys, StandbyRow{
 			ApplicationName: s.str(), ClientAddr: s.str(), State: s.str(), SyncState: s.str(),
 			Sent: s.lsn(), Write: s.lsn(), Flush: s.lsn(), Replay: s.lsn(), ReplyAge: s.millis(),
+			SlotName: s.str(), SlotType: s.str(),
 		})
 	})
 }

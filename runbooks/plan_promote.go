@@ -39,7 +39,7 @@ func PlanPromote(f Facts, r Request, id string) Plan {
 	var fenceable check
 	p.Fence, fenceable = planFence(f, primary.Node, r)
 	checks := append(early, checkOwner(f, standby), checkOperation(f), checkTarget(standby), checkHeld(f, standby.Node),
-		checkPrimary(f, primary, standby, r), checkOtherPrimaries(f, primary.Node), checkFurther(f, primary, standby),
+		checkPrimary(f, primary, standby, r), checkOtherPrimaries(f, primary.Node), checkFurther(f, primary, standby, 0),
 		checkIdentity(f, primary, standby), checkTimeline(primary, standby), checkReplay(standby), fenceable)
 	loss := judgeLoss(p.Loss, r, p.Fence.Grade == fence.GradeSealed || peerAnswers(primary))
 	checks = append(checks, check{gate: loss, exit: ExitRefused, rule: "8"})

@@ -174,8 +174,12 @@ func lifeless(v replication.Verdict) bool {
 }
 
 // checkFurther refuses, by name, while a further standby is ahead of the one
-// that would be promoted: a cluster is a pair, and what it holds would be lost.
-func checkFurther(f Facts, primary, standby NodeFacts) check {
+// that would be promoted by more than slack bytes: a cluster is a pair, and what
+// it holds would be lost.
+func checkFurther(f Facts, primary, standby NodeFacts, slack uint64) check {
+	if c := checkUnwatched(primary, standby, slack); !c.gate.OK {
+		return c
+	}
 	for _, n := range f.Nodes {
 		if n.Witness || n.Node == primary.Node || n.Node == standby.Node {
 			continue
@@ -184,7 +188,7 @@ func checkFurther(f Facts, primary, standby NodeFacts) check {
 		if last, seen := n.Last(); seen {
 			at = max(at, last.Position)
 		}
-		if at > received(standby) {
+		if at.Since(received(standby)) > slack {
 			return no("further", ExitRefused, "1", "watchdog status", "%s is ahead of %s: it holds WAL up to %s, %s up to %s",
 				n.Node, standby.Node, at, standby.Node, received(standby))
 		}

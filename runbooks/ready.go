@@ -93,7 +93,7 @@ func promoteGates(f Facts, primary, standby NodeFacts) []check {
 // followGates ask whether the standby is as near to its primary as a change of
 // roles wants it.
 func followGates(f Facts, primary, standby NodeFacts) []check {
-	return []check{readyStream(primary, standby), readyLag(f, primary, standby), readyReplay(standby), checkFurther(f, primary, standby)}
+	return []check{readyStream(primary, standby), readyLag(f, primary, standby), readyReplay(standby), checkFurther(f, primary, standby, readyLagBytes)}
 }
 
 // switchGates ask what a planned exchange needs in which `to` takes over from

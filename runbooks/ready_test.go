@@ -138,7 +138,7 @@ func TestReady_StandbyThatCouldNotTakeOver_FailsByName(t *testing.T) {
 		"other data":       {db1(func(n *NodeFacts) { n.Seen[0].SystemID = 99 }), "system-id", "system-id", "system-id"},
 		"other version":    {db1(func(n *NodeFacts) { n.Status.ServerVersion = 160004 }), "version", "version", "version"},
 		"a further standby is ahead": {func(f *Facts) {
-			f.Nodes = append(f.Nodes, NodeFacts{Node: "db3", Seen: []Seen{{Observer: "db2", Verdict: replication.VerdictHealthy, Role: replication.RoleStandby, Position: 1001}}})
+			f.Nodes = append(f.Nodes, NodeFacts{Node: "db3", Seen: []Seen{{Observer: "db2", Verdict: replication.VerdictHealthy, Role: replication.RoleStandby, Position: 1001 + readyLagBytes}}})
 		}, "further", "further", ""},
 		"little space on the standby": {db2(func(n *NodeFacts) { n.Disk.Free = 4 << 30 }), "disk", "disk", ""},
 		"little space on the primary": {db1(func(n *NodeFacts) { n.Disk.Free = 4 << 30 }), "", "", "disk"},

@@ -144,14 +144,6 @@ func randomID(n int) string {
 	return hex.EncodeToString(b)
 }
 
-func (s *Service) nodeInfos() []view.NodeInfo {
-	var out []view.NodeInfo
-	for _, n := range s.cfg.NodeNames() {
-		out = append(out, view.NodeInfo{Name: n, Witness: s.cfg.Nodes[n].Witness})
-	}
-	return out
-}
-
 // makeServer prepares acting on the own PostgreSQL; a witness has none.
 func (s *Service) makeServer(o Options) error {
 	if s.cfg.Self().Witness {

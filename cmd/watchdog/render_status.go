@@ -20,6 +20,7 @@ func renderStatus(s view.Status, st style) string {
 	for _, n := range s.Nodes {
 		b.WriteString(disputed(n, st))
 	}
+	b.WriteString(topologyLines(s))
 	b.WriteString(readyLines(s, st))
 	if len(s.Open)+len(s.Faults) > 0 || s.Running != "" {
 		b.WriteString("\n")

@@ -44,7 +44,8 @@ type Pair struct {
 	owner   Owner
 	network Network
 	ports   []portHold
-	entry   string // this pair's line in the register of pairs
+	further []*Server // standbys that no node looks after
+	entry   string    // this pair's line in the register of pairs
 }
 
 // maxSocketPath is the longest path of a unix socket (sun_path, without the
@@ -253,7 +254,7 @@ func (p *Pair) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var errs []error
-	for _, s := range p.Servers {
+	for _, s := range append(p.further, p.Servers[:]...) {
 		if s != nil {
 			errs = append(errs, s.wipe(ctx))
 		}

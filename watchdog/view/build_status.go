@@ -82,6 +82,7 @@ func nodeStatus(in StatusInput, servers []Appraisal, n NodeInfo) NodeStatus {
 		ns.Seen, ns.Observers = append(ns.Seen, s.ServerReport), append(ns.Observers, s.Observer)
 	}
 	ns.Fence = v.Held(n.Name)
+	ns.Upstream, ns.Downstreams = v.topology(n.Name)
 	i := slices.IndexFunc(servers, func(a Appraisal) bool { return a.Node == n.Name })
 	ns.Role, _ = servers[i].role()
 	if ns.Lag = lagOf(v, servers, servers[i], in.Limits); ns.Lag != nil {

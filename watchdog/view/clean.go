@@ -92,7 +92,7 @@ func cleanStatus(s *replication.Status) {
 	words(&s.SynchronousCommit)
 	for i := range s.Standbys {
 		b := &s.Standbys[i]
-		words(&b.ApplicationName, &b.ClientAddr, &b.State, &b.SyncState)
+		words(&b.ApplicationName, &b.ClientAddr, &b.State, &b.SyncState, &b.SlotName, &b.SlotType)
 	}
 	for i := range s.Slots {
 		words(&s.Slots[i].Name, &s.Slots[i].Type, &s.Slots[i].WALStatus, &s.Slots[i].Invalid)

@@ -49,6 +49,10 @@ type NodeStatus struct {
 	DataFreeBytes *int64         `json:"data_free_bytes,omitempty"`
 	Durable       *fence.Durable `json:"durable,omitempty"`
 	Fence         string         `json:"fence,omitempty"` // "", "marker", "ordered"
+	// Upstream is what the server receives WAL from, and Downstreams who receives
+	// from it, further standbys among them; absent when not known.
+	Upstream    *Upstream    `json:"upstream,omitempty"`
+	Downstreams []Downstream `json:"downstreams,omitempty"`
 }
 
 // OpenCondition is a condition as shown to people.

@@ -13,6 +13,11 @@ import (
 type NodeInfo struct {
 	Name    string
 	Witness bool // runs no PostgreSQL
+	// Where its PostgreSQL is reached, and the slot that another server keeps for
+	// it, to know it again in what servers say of each other. They may be empty.
+	Addresses []string // host as configured, and its addresses
+	Port      int
+	Slot      string
 }
 
 // Heard is the newest report of a node and how long ago it came, on the
