@@ -37,6 +37,7 @@ type Catalogue struct {
 	StateUnreadable      Phrase
 	SupersededPrimary    Phrase
 	NoSample             Phrase
+	PositionWentBack     Phrase
 	FailoverNotReady     Phrase
 	NotificationFailing  Phrase
 	Lag                  LagPhrases
@@ -96,6 +97,7 @@ func (c Catalogue) known() map[string]Phrase {
 		CodeStateUnreadable:      c.StateUnreadable,
 		CodeSupersededPrimary:    c.SupersededPrimary,
 		CodeNoSample:             c.NoSample,
+		CodePositionWentBack:     c.PositionWentBack,
 		CodeFailoverNotReady:     c.FailoverNotReady,
 		CodeNotificationFailing:  c.NotificationFailing,
 	}

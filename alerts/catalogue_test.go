@@ -20,6 +20,7 @@ func TestEnglish_EveryCode_HasItsOwnWords(t *testing.T) {
 		CodeConfigDrift, CodeStandbyConflicts, CodeLongTransaction, CodePendingRestart,
 		CodeAuthBroken, CodeClockSkew, CodeWatchdogDegraded, CodeWatchdogConfigDrift, CodeWatchdogVersionMismatch,
 		CodeFailoverNotReady,
+		CodePositionWentBack,
 	}
 	if fields := phrases(reflect.TypeFor[Catalogue]()); fields != len(codes) {
 		t.Errorf("the catalogue has %d conditions, the test knows %d", fields, len(codes))

@@ -18,6 +18,7 @@ const (
 	CodeStateUnreadable      = "StateUnreadable"
 	CodeSupersededPrimary    = "SupersededPrimary"
 	CodeNoSample             = "NoSample"
+	CodePositionWentBack     = "PositionWentBack"
 	CodeFailoverNotReady     = "FailoverNotReady"
 	CodeNotificationFailing  = "NotificationFailing"
 )

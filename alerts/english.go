@@ -19,6 +19,7 @@ func English() Catalogue {
 		enStateUnreadable,
 		enSupersededPrimary,
 		enNoSample,
+		enPositionWentBack,
 		enFailoverNotReady,
 		enNotificationFailing,
 		englishLag(),
@@ -165,6 +166,16 @@ func enNoSample(f Facts) Text {
 		Sentence: "What is needed to judge " + f.Subject + " is not known.",
 		Meaning:  "A failure there could go unnoticed. The usual causes are a refused login, a full connection limit or a cut network.",
 		Action:   "watchdog status",
+	}
+}
+
+func enPositionWentBack(f Facts) Text {
+	return Text{
+		Subject:  "PositionWentBack: " + f.Subject,
+		Sentence: "The primary " + f.Subject + " is at an older position than it was seen at before.",
+		Meaning: "WAL that was there is gone: its disk was put back to an older state or lied about what it wrote, or something else answers at its address. " +
+			"Rows that were confirmed may be missing; a standby may still have them. Restart neither server, and rewind or clone nothing yet.",
+		Action: "watchdog status",
 	}
 }
 

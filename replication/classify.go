@@ -34,6 +34,7 @@ const (
 	CauseDNS      = "dns"      // the name did not resolve
 	CauseTLS      = "tls"      // the certificate or the handshake was refused
 	CauseCanceled = "canceled" // we gave up ourselves
+	CausePooler   = "pooler"   // a connection pooler answered in the server's place
 )
 
 // ErrProtocol is returned when a server answered something that PostgreSQL
@@ -47,6 +48,9 @@ var ErrProtocol = errors.New("answer is not PostgreSQL's")
 func Classify(err error, phase Phase) (v Verdict, cause string) {
 	if err == nil {
 		return VerdictHealthy, ""
+	}
+	if errors.Is(err, ErrPooler) {
+		return VerdictUnknown, CausePooler
 	}
 	if errors.Is(err, ErrProtocol) {
 		return VerdictUnknown, CauseProtocol

@@ -30,11 +30,23 @@ func (l *link) identify(ctx context.Context) (identity, error) {
 		}
 		return readIdentity(as[0])
 	case modeOrdinary:
+		if err := l.checkDirect(ctx); err != nil {
+			return identity{}, err
+		}
 		return l.identifyBySQL(ctx)
 	}
-	as, err := l.ask(ctx, "IDENTIFY_SYSTEM", sqlRole)
+	questions := []string{"IDENTIFY_SYSTEM", sqlRole}
+	if !l.proven {
+		questions = append(questions, sqlBackend)
+	}
+	as, err := l.ask(ctx, questions...)
 	if err != nil {
 		return identity{}, err
+	}
+	if len(as) > 2 {
+		if err := l.direct(as[2]); err != nil {
+			return identity{}, err
+		}
 	}
 	id, err := readIdentity(as[0])
 	if err != nil {

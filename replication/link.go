@@ -41,6 +41,8 @@ type link struct {
 	pg   *pgconn.PgConn
 	mode mode
 	wire *wire
+	// proven is true once the session is known to be the server's own.
+	proven bool
 }
 
 // wire records how far a dial came, for Classify and for timing.

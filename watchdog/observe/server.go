@@ -17,6 +17,9 @@ type server struct {
 	answer    replication.Sample // newest answered
 	roleSince time.Time
 	advanced  time.Time
+	// wentBack is the highest position that a primary has fallen back from on its
+	// present timeline; 0 when it never did, or is past it again.
+	wentBack  replication.LSN
 	history   replication.History
 	status    *replication.Status
 	statusAt  time.Time
@@ -60,6 +63,7 @@ func (s *server) note(m replication.Sample) bool {
 		s.ring.push(m)
 	}
 	s.applied.note(m, s.answer)
+	s.wentBack = fallenFrom(s.wentBack, s.answer, m)
 	s.last, s.answer = m, m
 	return changed
 }
@@ -75,13 +79,23 @@ func (s *server) noteStatus(st replication.Status) bool {
 	return first
 }
 
+// fallenFrom compares two answers in a row of one primary. WAL that was flushed
+// stays; a standby's received position falls to a segment's start at a restart.
+func fallenFrom(from replication.LSN, before, now replication.Sample) replication.LSN {
+	same := before.Role == replication.RolePrimary && now.Role == before.Role && now.Timeline == before.Timeline && now.SystemID == before.SystemID
+	if from = max(from, before.Position); !same || now.Position >= from {
+		return 0
+	}
+	return from
+}
+
 func (s *server) report(now time.Time) view.ServerReport {
 	r := view.ServerReport{
 		Node: s.node, Verdict: s.last.Verdict, Cause: s.last.Cause, Detail: s.last.Detail,
 		Age: age(now, s.last.At), Since: age(now, s.since),
 		Role: s.answer.Role, SystemID: s.answer.SystemID, Timeline: s.answer.Timeline, Position: s.answer.Position,
 		Answered: age(now, s.answer.At), RoleSince: age(now, s.roleSince), Advanced: age(now, s.advanced),
-		Status: s.status, StatusAge: age(now, s.statusAt), Processes: s.processes,
+		Status: s.status, StatusAge: age(now, s.statusAt), Processes: s.processes, WentBackFrom: s.wentBack,
 		Replay: s.answer.Replay, Reached: s.applied.reached, Stuck: s.applied.stuck(now),
 		ConflictsRecent: s.counters.recent(), ArchiverFailing: s.counters.failing(now),
 	}

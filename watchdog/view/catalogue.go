@@ -96,6 +96,7 @@ var pairRules = []Entry{
 		Severity: alerts.SeverityPage, Hold: noHold,
 		Hint: "watchdog status", Runbook: "timeline-divergence", NeverSilenced: true,
 	},
+	positionWentBack,
 	{
 		Code: SupersededPrimary, Means: "a server runs as primary under an epoch that a newer one has replaced, or, where there is no epoch, on a timeline that another primary has left",
 		Refute:   "NODE no longer runs out of recovery, or holds the newest epoch, or the other one no longer runs as primary",

@@ -115,6 +115,7 @@ func (c *checker) server(at string, s ServerReport) {
 	c.age(at+".advanced", s.Advanced)
 	c.timeline(at+".timeline", s.Timeline)
 	c.lsn(at+".position", s.Position)
+	c.lsn(at+".went_back_from", s.WentBackFrom)
 	c.that(at+".timeline", s.Role == replication.RoleUnknown || s.Timeline > 0, "a known role without a timeline")
 	c.that(at+".answered", s.Verdict != replication.VerdictHealthy || s.Answered >= 0, "healthy without an answer")
 	c.that(at+".processes", s.Processes >= -1 && s.Processes <= 1<<22, "no number of processes")

@@ -27,6 +27,7 @@ func Judge(v View, l Limits, now time.Time) []alerts.Condition {
 	j.silence()
 	j.systemIDs()
 	j.timelines()
+	j.wentBack()
 	j.epochs()
 	j.supersededLines()
 	j.roles()

@@ -77,6 +77,10 @@ type ServerReport struct {
 	// Processes counts live PostgreSQL processes that hold the data directory;
 	// only the node's own service knows it (-1: not known).
 	Processes int `json:"processes"`
+	// WentBackFrom is the highest position that the observer saw a primary at
+	// before a lower one on the same timeline; 0 when it saw none, or none is
+	// known. It stands until the primary is past it.
+	WentBackFrom replication.LSN `json:"went_back_from,omitempty"`
 	// Replay is how far a standby had replayed at its last answer; 0 when not
 	// known. Unlike Status it keeps the pace of the position probe.
 	Replay replication.LSN `json:"replay,omitempty"`

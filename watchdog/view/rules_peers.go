@@ -225,6 +225,8 @@ func (j *judgement) samples() {
 			text = fmt.Sprintf("PostgreSQL of %s is alive, but it %s: its role cannot be told.", a.Node, verdictWords(a.Best.Verdict))
 		case !a.ByWAL && a.Standing != StandingBad && j.statusMissing(a.Node):
 			text = fmt.Sprintf("PostgreSQL of %s answers, but nobody has read its SQL status for %s: replication is not watched there.", a.Node, Span(j.limits.StatusFresh))
+		case j.historyMissing(a):
+			text = fmt.Sprintf("The history of timeline %d cannot be read from PostgreSQL of %s: what it holds cannot be compared with anybody's.", a.Best.Timeline, a.Node)
 		default:
 			continue
 		}
