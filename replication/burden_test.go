@@ -24,7 +24,7 @@ func TestLookBurden_FilesWaitToBeArchived_AreCounted(t *testing.T) {
 	if err := os.WriteFile(ready, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(ready)
+	defer func() { _ = os.Remove(ready) }()
 	if got, err = replication.LookBurden(soon(t), target(s)); err != nil || got.ArchiveReady != 1 {
 		t.Errorf("one file waits: %+v, %v", got, err)
 	}

@@ -80,12 +80,21 @@ func gates(operation, target string, checks []check) Readiness {
 
 // promoteGates are those of PlanPromote, without the one that asks whether the
 // primary is dead, and with what can be mended beforehand. The loss is judged
-// by what the standby lacks now: what it would be is known at the time.
+// by what the standby lacks now: what it would be is known at the time. Once the
+// primary is dead, what only it could tell is taken from its last answer, and
+// what it would have to do for a calm exchange is not asked: the fence is.
 func promoteGates(f Facts, primary, standby NodeFacts) []check {
+	asked := []NodeFacts{standby}
+	if v, _ := primary.Verdict(); !lifeless(v) || peerAnswers(primary) {
+		asked = append(asked, primary)
+	}
+	if primary.Status != nil {
+		primary.StatusAge = 0 // settings do not change by themselves
+	}
 	checks := []check{
 		checkState(f), checkAdopted(f), checkEpoch(f), checkOperation(f), checkTarget(standby), checkHeld(f, standby.Node),
 		checkOtherPrimaries(f, primary.Node), checkIdentity(f, primary, standby), checkTimeline(primary, standby), readyFence(f, primary.Node),
-		readySettings(primary, standby), readyDisk(standby), readyGate(f, primary, standby), readyCopies(f),
+		readySettings(primary, standby), readyDisk(standby), readyGate(f, asked...), readyCopies(f),
 	}
 	return append(checks, followGates(f, primary, standby)...)
 }

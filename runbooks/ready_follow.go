@@ -35,6 +35,9 @@ func notKnown(name, format string, a ...any) check {
 // proves nothing without the age of the last message.
 func readyStream(primary, standby NodeFacts) check {
 	const name = "stream"
+	if v, _ := primary.Verdict(); lifeless(v) {
+		return ok(name, "%s is %s: nothing comes from it any more", primary.Node, v)
+	}
 	if !known(standby) || !standby.Status.StatsVisible {
 		return notKnown(name, "whether %s receives WAL is not known", standby.Node)
 	}

@@ -121,6 +121,14 @@ func TestReady_StandbyThatCouldNotTakeOver_FailsByName(t *testing.T) {
 	db1 := func(change func(*NodeFacts)) func(*Facts) { return func(f *Facts) { change(&f.Nodes[0]) } }
 	db2 := func(change func(*NodeFacts)) func(*Facts) { return func(f *Facts) { change(&f.Nodes[1]) } }
 	for name, c := range map[string]readyCase{
+		"the primary is dead, its service answers": {db1(func(n *NodeFacts) {
+			n.Seen[0].Verdict, n.Seen[0].Answered, n.StatusAge = replication.VerdictDown, time.Minute, time.Minute
+			n.RunningAsPrimary = false
+		}), "", "server settings rewind archive", "server senders slots settings delay"},
+		"the primary's machine is dead": {db1(func(n *NodeFacts) {
+			n.Seen[0].Verdict, n.Seen[0].Answered, n.StatusAge = replication.VerdictUnreachable, time.Minute, time.Minute
+			n.Answers, n.Durable, n.Login, n.Disk, n.Burden = false, nil, nil, nil, nil
+		}), "", "server service held login settings rewind archive backup gate", "server senders slots settings delay disk backup"},
 		"replay is paused":                 {db2(func(n *NodeFacts) { n.Status.ReplayPaused = true }), "replay", "replay", ""},
 		"replay is delayed":                {db2(func(n *NodeFacts) { n.Status.ApplyDelay = time.Minute }), "replay", "replay delay", ""},
 		"the old primary would be delayed": {db1(func(n *NodeFacts) { n.Status.ApplyDelay = time.Minute }), "", "", "delay"},
