@@ -71,10 +71,10 @@ func readyWords(r ReadyStatus) string {
 // explainedBy says which condition tells all that a failing check says. What is
 // not listed stands for itself.
 var explainedBy = map[string][]Code{
-	"stream": {ReplicationDown, PostgresDown, PeerUnreachable}, "lag": {ReplicationDown}, "target": {PostgresDown}, "server": {PostgresDown, PeerUnreachable},
+	"stream": {ReplicationDown, PostgresDown, PeerUnreachable}, "lag": {ReplicationDown, ReplicationLagBytes}, "target": {PostgresDown}, "server": {PostgresDown, PeerUnreachable},
 	"service": {PeerUnreachable}, "gate": {PeerUnreachable}, "held": {PeerUnreachable}, "login": {PeerUnreachable, PostgresDown}, "fence": {PeerUnreachable},
 	"disk": {PeerUnreachable}, "clock": {PeerUnreachable}, "witness": {PeerUnreachable}, "settings": {PostgresDown}, "senders": {PostgresDown},
-	"slots": {PostgresDown}, "rewind": {PostgresDown}, "archive": {PostgresDown}, "backup": {PostgresDown}, "delay": {PostgresDown}, "replay": {PostgresDown},
+	"slots": {PostgresDown}, "rewind": {PostgresDown}, "archive": {PostgresDown}, "backup": {PostgresDown}, "delay": {PostgresDown}, "replay": {PostgresDown, ReplayPaused},
 }
 
 // explainsReady reports whether code takes part in explaining every check that

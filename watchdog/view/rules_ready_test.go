@@ -100,6 +100,9 @@ func TestFailoverNotReady_AnotherConditionSaysTheSame_IsToldWithin(t *testing.T)
 		"the witness is silent":   {withWitness(t).silent("wit", 20*sec).oneWay("db2", "wit", 20*sec).fails("db2", "promote", "witness"), []string{view.PeerUnreachable}},
 		"which explains no fence": {withWitness(t).silent("wit", 20*sec).oneWay("db2", "wit", 20*sec).fails("db2", "promote", "fence"), nil},
 		"two explain it together": {lost(broken(pair(t))).fails("db2", "promote", "stream", "fence"), []string{view.PeerUnreachable, view.ReplicationDown}},
+		"replay is paused": {pair(t).all("db2", func(r *view.ServerReport) { r.Status.ReplayPaused = true }).fails("db2", "promote", "replay"),
+			[]string{view.ReplayPaused}},
+		"replay is delayed": {pair(t).fails("db2", "promote", "replay"), nil},
 		"held after a fence": {broken(pair(t)).report("db2", func(r *view.Report) { r.Durable.Marker = marker }).fails("db2", "promote", "target-held"),
 			[]string{view.ReplicationDown}},
 	} {
