@@ -2,6 +2,7 @@ package view
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -41,7 +42,7 @@ func lagOf(v View, servers []Appraisal, s Appraisal, l Limits) *Lag {
 	if s.Standing != StandingStandby {
 		return nil
 	}
-	lag := &Lag{Unknown: "nobody is known to be primary"}
+	lag := &Lag{Unknown: "nobody is known to be primary" + lastKnown(v, servers, s, l)}
 	for _, p := range servers {
 		if p.Standing != StandingPrimary || p.ByWAL {
 			continue
@@ -61,6 +62,24 @@ func lagOf(v View, servers []Appraisal, s Appraisal, l Limits) *Lag {
 		return lag
 	}
 	return lag
+}
+
+// lastKnown is how far the standby was behind the last answer of a primary that
+// answers no more. It is told with its age and is no figure: since then the
+// primary may have written more.
+func lastKnown(v View, servers []Appraisal, s Appraisal, l Limits) string {
+	for _, p := range servers {
+		last, ok := youngestAnswer(v.Sightings(p.Node))
+		if !ok || p.Node == s.Node || last.Role != replication.RolePrimary {
+			continue
+		}
+		if k := related(last, s.Best, l).Kind; k != replication.RelationSameLine && k != replication.RelationCanFollow {
+			continue
+		}
+		return fmt.Sprintf("; at the last answer of %s, %s ago, its WAL went %d bytes beyond what %s has received", p.Node, Span(last.Answered),
+			last.Position.Since(max(s.Best.Position, s.Best.Reached)), s.Node)
+	}
+	return ""
 }
 
 // together picks the two sightings to subtract: of one observer where one sees

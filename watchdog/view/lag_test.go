@@ -109,6 +109,18 @@ func TestLag_Figures(t *testing.T) {
 	}
 }
 
+func TestLag_PrimaryGone_LastKnownIsToldWithItsAgeAndIsNoFigure(t *testing.T) {
+	g := pair(t).all("db2", late(100, 300, 4*sec)).all("db1", down(9*sec)).lagOf()
+	const want = "nobody is known to be primary; at the last answer of db1, 9.1 s ago, its WAL went 100 bytes beyond what db2 has received"
+	if g.FlushBytes != nil || g.Time != nil || g.Unknown != want {
+		t.Errorf("%+v", g)
+	}
+	parted := pair(t).all("db2", onTimeline(6, 0x4900000060, line(5, 0x4000000000))).all("db1", down(9*sec)).lagOf()
+	if parted.Unknown != "nobody is known to be primary" {
+		t.Errorf("%s", parted.Unknown)
+	}
+}
+
 func TestLag_PrimaryAndUnknownServers_HaveNone(t *testing.T) {
 	for _, n := range pair(t).all("db2", unknown).status(true).Nodes {
 		if n.Lag != nil {
