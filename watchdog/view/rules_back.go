@@ -12,6 +12,7 @@ const PositionWentBack Code = "PositionWentBack"
 
 var positionWentBack = Entry{
 	Code: PositionWentBack, Means: "a primary is at a lower position of its timeline than it was seen at before",
+	Refute:   "nothing: it has lost, or was given, other data; a later answer only moves on from there",
 	Severity: alerts.SeverityPage, Hold: noHold,
 	Hint: "watchdog status", Runbook: "position-went-back", NeverSilenced: true,
 }
