@@ -2,13 +2,11 @@ package netlab
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gestionale-fullstack/watchdog/runbooks"
 	"github.com/gestionale-fullstack/watchdog/testenv"
 	"github.com/gestionale-fullstack/watchdog/testenv/demo"
 	"github.com/gestionale-fullstack/watchdog/watchdog/control"
@@ -123,18 +121,6 @@ func (s *site) watchdog(node string, args ...string) (out string, exit int) {
 	s.t.Helper()
 	o, e, exit := s.Run(s.ctx, s.Node(node), args...)
 	return o + e, exit
-}
-
-func (s *site) plan(node string, args ...string) runbooks.Plan {
-	s.t.Helper()
-	out, _, exit := s.Run(s.ctx, s.Node(node), append(args, "--json")...)
-	var doc struct {
-		Plan runbooks.Plan `json:"plan"`
-	}
-	if err := json.Unmarshal([]byte(out), &doc); err != nil {
-		s.t.Fatalf("plan: exit %d, %v: %s", exit, err, out)
-	}
-	return doc.Plan
 }
 
 // acks waits until clients outside have n more rows acknowledged.
