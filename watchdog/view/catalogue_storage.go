@@ -57,7 +57,7 @@ var storageRules = []Entry{
 	},
 	{
 		Code: WalGap, Means: "segments, or a timeline's history, are missing in the WAL archive, or it cannot be looked at",
-		Refute:   "an own look of NODE at the archive in which every segment and history file from the oldest on is there",
+		Refute:   "the archive can be read, and no segment between its first and its last and no timeline's history is missing",
 		Severity: alerts.SeverityPage, Hold: func(l Limits) time.Duration { return l.HoldWALGap },
 		Hint: "watchdog config show", Runbook: "wal-gap",
 	},
