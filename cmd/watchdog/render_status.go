@@ -22,6 +22,7 @@ func renderStatus(s view.Status, st style) string {
 	}
 	b.WriteString(topologyLines(s))
 	b.WriteString(readyLines(s, st))
+	b.WriteString(diskLine(s))
 	if len(s.Open)+len(s.Faults) > 0 || s.Running != "" {
 		b.WriteString("\n")
 	}

@@ -69,6 +69,7 @@ func nodeStatus(in StatusInput, servers []Appraisal, n NodeInfo) NodeStatus {
 		if free := h.Report.Host.DataFreeBytes; !n.Witness && h.Report.Host.DataTotalBytes > 0 && free >= 0 {
 			ns.DataFreeBytes = &free
 		}
+		ns.Volumes = volumes(h)
 		if h.Report.App != nil {
 			app := *h.Report.App
 			app.Age = older(app.Age, h.Heard)
@@ -89,6 +90,15 @@ func nodeStatus(in StatusInput, servers []Appraisal, n NodeInfo) NodeStatus {
 		ns.ReceiveLagBytes, ns.ReplayLagBytes = ns.Lag.ReceiveBytes, ns.Lag.ReplayBytes
 	}
 	return ns
+}
+
+// volumes gives a node's file systems with their ages as of now.
+func volumes(h Heard) []VolumeReport {
+	all := slices.Clone(h.Report.Host.Volumes)
+	for i := range all {
+		all[i].Age += h.Heard
+	}
+	return all
 }
 
 // state is CRITICAL once a page has lasted past its hold, and at once when

@@ -134,3 +134,20 @@ func TestStatus_Next_AsksToLookCloserOnlyOnceItIsTold(t *testing.T) {
 		t.Errorf("%+v once it is told", got)
 	}
 }
+
+func TestStatus_Volumes_AreAsOldAsTheReportMakesThem(t *testing.T) {
+	s := pair(t).disk("db1", same)
+	h := s.v.Reports["db1"]
+	h.Heard = 4 * sec
+	s.v.Reports["db1"] = h
+	st := view.BuildStatus(view.StatusInput{View: s.v, Limits: view.DefaultLimits()})
+	if got := st.Nodes[0].Volumes; len(got) != 1 || got[0].Age != 24*sec {
+		t.Errorf("%+v", got)
+	}
+	if h.Report.Host.Volumes[0].Age != 20*sec {
+		t.Error("the report itself was changed")
+	}
+	if got := st.Nodes[1].Volumes; got != nil {
+		t.Errorf("%+v of a node that told nothing", got)
+	}
+}

@@ -46,9 +46,11 @@ type NodeStatus struct {
 	App             *AppReport       `json:"app,omitempty"`
 	// DataFreeBytes is what is free on the file system of its data directory, as
 	// its own service told last; nil: not known or not applicable.
-	DataFreeBytes *int64         `json:"data_free_bytes,omitempty"`
-	Durable       *fence.Durable `json:"durable,omitempty"`
-	Fence         string         `json:"fence,omitempty"` // "", "marker", "ordered"
+	DataFreeBytes *int64 `json:"data_free_bytes,omitempty"`
+	// Volumes are its file systems as it measured them itself; absent: not known.
+	Volumes []VolumeReport `json:"volumes,omitempty"`
+	Durable *fence.Durable `json:"durable,omitempty"`
+	Fence   string         `json:"fence,omitempty"` // "", "marker", "ordered"
 	// Upstream is what the server receives WAL from, and Downstreams who receives
 	// from it, further standbys among them; absent when not known.
 	Upstream    *Upstream    `json:"upstream,omitempty"`
