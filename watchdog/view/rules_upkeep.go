@@ -36,6 +36,9 @@ func (j *judgement) syncStandby(s Sighting) {
 	if st.InRecovery || !st.StatsVisible || strings.TrimSpace(st.SynchronousStandbyNames) == "" {
 		return
 	}
+	if st.SynchronousCommit == "local" || st.SynchronousCommit == "off" {
+		return // nobody waits
+	}
 	rows := make([]string, 0, len(st.Standbys))
 	for _, row := range st.Standbys {
 		if row.SyncState == "sync" || row.SyncState == "quorum" {

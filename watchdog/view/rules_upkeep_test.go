@@ -55,6 +55,9 @@ func TestUpkeep_Rules(t *testing.T) {
 		"potential standby only": {func(s *replication.Status, _ *replication.Health) {
 			s.SynchronousStandbyNames, s.Standbys[0].SyncState = "db3", "async"
 		}, "SyncStandbyMissing/db1 page", "synchronous standby (db3), and there is none"},
+		"commits wait for nobody": {func(s *replication.Status, _ *replication.Health) {
+			s.SynchronousStandbyNames, s.SynchronousCommit, s.Standbys = "db2", "local", s.Standbys[:1]
+		}, "", ""},
 		"rows of others not seen": {func(s *replication.Status, _ *replication.Health) {
 			s.SynchronousStandbyNames, s.StatsVisible = "db2", false
 		}, "", ""},
