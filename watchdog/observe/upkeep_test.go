@@ -134,6 +134,12 @@ func TestReal_LoginTakenAway_IsToldAndResolves(t *testing.T) {
 	p := testenv.NewPair(t)
 	primary, standby := p.Servers[0], p.Servers[1]
 	execute(t, primary, "CREATE ROLE watcher LOGIN REPLICATION", "GRANT pg_monitor TO watcher")
+	// A login that comes into being between two tries would leave the probe
+	// without SQL.
+	testenv.Wait(t, limit, "the role on the standby", func() (bool, string) {
+		got, err := standby.Ask(t.Context(), "SELECT count(*)::text FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = 'watcher'")
+		return err == nil && got == "1", fmt.Sprint(got, err)
+	})
 	v := watchFrom(t, p, standby.Name, func(o *observe.Options) {
 		o.Servers = nil
 		for _, s := range p.Servers {
