@@ -17,6 +17,7 @@ var readyRules = []Entry{
 		Refute:   "one round of checks on NODE in which every check of the operation passes",
 		Severity: alerts.SeverityWarning, Hold: func(l Limits) time.Duration { return l.HoldNotReady },
 		Hint: "watchdog status", Runbook: "failover-not-ready",
-		InhibitedBy: []Code{NoPrimary, PeerUnreachable, ReplicationDown, PostgresDown, ReplicationLagBytes, ReplayPaused},
+		InhibitedBy: []Code{NoPrimary, PeerUnreachable, ReplicationDown, PostgresDown, ReplicationLagBytes, ReplayPaused, DiskSpace, ArchiverFailing,
+			ClockSkew, VersionMismatch, ConfigDrift, SystemIdMismatch, TimelineDivergence, StateUnreadable, OperationStopped},
 	},
 }

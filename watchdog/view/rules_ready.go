@@ -73,8 +73,9 @@ func readyWords(r ReadyStatus) string {
 var explainedBy = map[string][]Code{
 	"stream": {ReplicationDown, PostgresDown, PeerUnreachable}, "lag": {ReplicationDown, ReplicationLagBytes}, "target": {PostgresDown}, "server": {PostgresDown, PeerUnreachable},
 	"service": {PeerUnreachable}, "gate": {PeerUnreachable}, "held": {PeerUnreachable}, "login": {PeerUnreachable, PostgresDown}, "fence": {PeerUnreachable},
-	"disk": {PeerUnreachable}, "clock": {PeerUnreachable}, "witness": {PeerUnreachable}, "settings": {PostgresDown}, "senders": {PostgresDown},
-	"slots": {PostgresDown}, "rewind": {PostgresDown}, "archive": {PostgresDown}, "backup": {PostgresDown}, "delay": {PostgresDown}, "replay": {PostgresDown, ReplayPaused},
+	"disk": {PeerUnreachable, DiskSpace}, "clock": {PeerUnreachable, ClockSkew}, "witness": {PeerUnreachable}, "settings": {PostgresDown, ConfigDrift}, "senders": {PostgresDown},
+	"slots": {PostgresDown}, "rewind": {PostgresDown}, "archive": {PostgresDown, ArchiverFailing}, "backup": {PostgresDown}, "delay": {PostgresDown}, "replay": {PostgresDown, ReplayPaused},
+	"version": {VersionMismatch}, "system-id": {SystemIdMismatch}, "timeline": {TimelineDivergence}, "state": {StateUnreadable}, "operation": {OperationStopped},
 }
 
 // explainsReady reports whether code takes part in explaining every check that
