@@ -43,7 +43,7 @@ func BuildStatus(in StatusInput) Status {
 	st := Status{
 		V: 1, Cluster: v.Cluster, AskedOn: v.Self, At: in.At, Epoch: v.Epoch(), Adopted: in.Adopted,
 		Nodes: make([]NodeStatus, 0, len(v.Nodes)), Open: append([]OpenCondition{}, in.Open...),
-		Running: in.Running, Faults: in.Faults, Readiness: v.Readiness(in.Limits), CutOff: v.CutOff(in.Limits),
+		Running: in.Running, Faults: in.Faults, Readiness: v.shownReadiness(in.Limits), CutOff: v.CutOff(in.Limits),
 	}
 	var servers []Appraisal
 	for _, n := range v.Servers() {
@@ -83,9 +83,11 @@ func nodeStatus(in StatusInput, servers []Appraisal, n NodeInfo) NodeStatus {
 		ns.Seen, ns.Observers = append(ns.Seen, s.ServerReport), append(ns.Observers, s.Observer)
 	}
 	ns.Fence = v.Held(n.Name)
-	ns.Upstream, ns.Downstreams = v.topology(n.Name)
 	i := slices.IndexFunc(servers, func(a Appraisal) bool { return a.Node == n.Name })
 	ns.Role, _ = servers[i].role()
+	if servers[i].Standing != StandingBad { // one that does not serve feeds nobody, whatever it said last
+		ns.Upstream, ns.Downstreams = v.topology(n.Name)
+	}
 	if ns.Lag = lagOf(v, servers, servers[i], in.Limits); ns.Lag != nil {
 		ns.ReceiveLagBytes, ns.ReplayLagBytes = ns.Lag.ReceiveBytes, ns.Lag.ReplayBytes
 	}

@@ -97,6 +97,32 @@ func (v View) readiness(l Limits, operation, target string) ReadyStatus {
 	return st
 }
 
+// shownReadiness is Readiness as people are told of it: what was checked before
+// something changed is not known any more. The condition is more patient, for
+// the next check comes within a minute.
+func (v View) shownReadiness(l Limits) []ReadyStatus {
+	all := v.Readiness(l)
+	for i, r := range all {
+		if v.changedSince(r.Target, r.Age) {
+			all[i].State = ReadyUnknown
+		}
+	}
+	return all
+}
+
+// changedSince reports whether the observer's verdict on any server is younger
+// than a check of that age: then the check was about another situation.
+func (v View) changedSince(observer string, age time.Duration) bool {
+	for _, node := range v.Servers() {
+		for _, s := range v.Sightings(node) {
+			if s.Observer == observer && s.Since >= 0 && s.Since < age {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func cloneReadiness(all []ReadinessReport) []ReadinessReport {
 	all = slices.Clone(all)
 	for i := range all {

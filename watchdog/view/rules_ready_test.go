@@ -181,3 +181,21 @@ func TestReport_ReadinessTravels_CleanAndChecked(t *testing.T) {
 		t.Errorf("an older report: %+v, %v", got.Readiness, err)
 	}
 }
+
+// A check from before the primary died is about another situation: people are
+// not told that a switchover is ready while there is no primary.
+func TestStatus_CheckFromBeforeAChange_IsNotKnown(t *testing.T) {
+	shown := func(s *scene) []string {
+		var states []string
+		for _, r := range s.status(true).Readiness {
+			states = append(states, r.Operation+" "+r.Target+" "+r.State)
+		}
+		return states
+	}
+	if got := shown(pair(t)); !slices.Equal(got, []string{"switchover db1 ready", "promote db2 ready", "switchover db2 ready"}) {
+		t.Errorf("before: %q", got)
+	}
+	if got := shown(pair(t).all("db1", down(5*sec))); !slices.Equal(got, []string{"switchover db1 unknown", "promote db2 unknown", "switchover db2 unknown"}) {
+		t.Errorf("five seconds after: %q", got)
+	}
+}
