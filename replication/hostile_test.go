@@ -18,38 +18,7 @@ import (
 // is handed to serve.
 func hostile(t *testing.T, serve func(net.Conn)) replication.Target {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var open []net.Conn
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			open = append(open, c)
-			mu.Unlock()
-			all.Go(func() {
-				defer c.Close()
-				serve(c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		mu.Lock()
-		for _, c := range open {
-			c.Close()
-		}
-		mu.Unlock()
-		all.Wait()
-	})
-	return replication.Target{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "x", Database: "x", SSLMode: "disable"}
+	return replication.Target{Host: "127.0.0.1", Port: testenv.Impostor(t, serve), User: "x", Database: "x", SSLMode: "disable"}
 }
 
 // login plays an honest startup, then answers every query with reply.

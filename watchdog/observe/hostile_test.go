@@ -1,7 +1,6 @@
 package observe_test
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"slices"
@@ -105,38 +104,7 @@ func oneRow(b *pgproto3.Backend, values ...string) {
 // listen serves until the test ends.
 func (i *impostor) listen(t *testing.T) replication.Target {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var open []net.Conn
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			open = append(open, c)
-			mu.Unlock()
-			all.Go(func() {
-				defer c.Close()
-				i.session(c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		mu.Lock()
-		for _, c := range open {
-			c.Close()
-		}
-		mu.Unlock()
-		all.Wait()
-	})
-	return replication.Target{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "x", Database: "x", SSLMode: "disable"}
+	return replication.Target{Host: "127.0.0.1", Port: testenv.Impostor(t, i.session), User: "x", Database: "x", SSLMode: "disable"}
 }
 
 func primary() *impostor { return &impostor{system: ours, timeline: 1, position: "0/5000000"} }
@@ -155,20 +123,7 @@ func watchImpostors(t *testing.T, one, two *impostor) seenBy {
 		o.Servers = append(o.Servers, observe.Server{Node: fmt.Sprintf("db%d", i+1), Watch: observe.PostgreSQL(to, replication.WatchOptions{
 			Period: 100 * time.Millisecond, SQLPeriod: 200 * time.Millisecond})})
 	}
-	ob, err := observe.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- ob.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("observer: %v", err)
-		}
-	})
-	return seenBy{ob}
+	return seenBy{running(t, o)}
 }
 
 func (s seenBy) now(t *testing.T) ([]string, view.Report) {

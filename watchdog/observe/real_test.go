@@ -32,6 +32,25 @@ func target(s *demo.Server) replication.Target {
 	return replication.Target{Host: "127.0.0.1", Port: s.Port, User: "postgres", Database: "postgres", SSLMode: "disable", AppName: "observe_test"}
 }
 
+// running is an observer that runs until the test ends.
+func running(t *testing.T, o observe.Options) *observe.Observer {
+	t.Helper()
+	ob, err := observe.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- ob.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("observer: %v", err)
+		}
+	})
+	return ob
+}
+
 func watchFrom(t *testing.T, p *demo.Pair, node string, change func(*observe.Options)) *vantage {
 	t.Helper()
 	noLeaks(t)
@@ -46,20 +65,7 @@ func watchFrom(t *testing.T, p *demo.Pair, node string, change func(*observe.Opt
 	if change != nil {
 		change(&o)
 	}
-	ob, err := observe.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- ob.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("observer: %v", err)
-		}
-	})
-	return &vantage{ob, p, node, time.Now(), view.DefaultLimits()}
+	return &vantage{running(t, o), p, node, time.Now(), view.DefaultLimits()}
 }
 
 // board sends the report through its encoding, as a peer would get it.

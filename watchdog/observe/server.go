@@ -15,6 +15,7 @@ type server struct {
 	last      replication.Sample // newest, answered or missed
 	since     time.Time          // when the verdict became what it is
 	answer    replication.Sample // newest answered
+	prior     replication.Sample // the answer before it, of the same role and line
 	roleSince time.Time
 	advanced  time.Time
 	// wentBack is the highest position that a primary has fallen back from on its
@@ -64,6 +65,10 @@ func (s *server) note(m replication.Sample) bool {
 	}
 	s.applied.note(m, s.answer)
 	s.wentBack = fallenFrom(s.wentBack, s.answer, m)
+	s.prior = replication.Sample{}
+	if m.Role == s.answer.Role && m.Timeline == s.answer.Timeline && m.SystemID == s.answer.SystemID {
+		s.prior = s.answer
+	}
 	s.last, s.answer = m, m
 	return changed
 }
@@ -96,11 +101,14 @@ func (s *server) report(now time.Time) view.ServerReport {
 		Role: s.answer.Role, SystemID: s.answer.SystemID, Timeline: s.answer.Timeline, Position: s.answer.Position,
 		Answered: age(now, s.answer.At), RoleSince: age(now, s.roleSince), Advanced: age(now, s.advanced),
 		Status: s.status, StatusAge: age(now, s.statusAt), Processes: s.processes, WentBackFrom: s.wentBack,
-		Replay: s.answer.Replay, Reached: s.applied.reached, Stuck: s.applied.stuck(now),
+		Took: s.answer.Took, Replay: s.answer.Replay, Reached: s.applied.reached, Stuck: s.applied.stuck(now),
 		ConflictsRecent: s.counters.recent(), ArchiverFailing: s.counters.failing(now),
 	}
 	if s.last.Verdict == replication.VerdictHealthy && s.overlay.verdict != replication.VerdictUnknown {
 		r.Verdict, r.Cause, r.Detail, r.Since = s.overlay.verdict, s.overlay.cause, s.overlay.detail, age(now, s.overlay.since)
+	}
+	if !s.prior.At.IsZero() {
+		r.Prior = &view.PriorAnswer{Position: s.prior.Position, Answered: age(now, s.prior.At)}
 	}
 	if s.history.Timeline == s.answer.Timeline {
 		for _, p := range s.history.Parents {

@@ -71,7 +71,7 @@ func cluster(t *testing.T, self string, names ...string) *scene {
 func healthy(node string, primary bool) view.ServerReport {
 	r := view.ServerReport{
 		Node: node, Verdict: replication.VerdictHealthy, Age: 100 * ms, Since: time.Hour, Answered: 100 * ms,
-		RoleSince: time.Hour, Advanced: 400 * ms, Role: replication.RoleStandby, SystemID: sysID, Timeline: 7,
+		Took: ms, RoleSince: time.Hour, Advanced: 400 * ms, Role: replication.RoleStandby, SystemID: sysID, Timeline: 7,
 		Position: 0x4A3C012000, StatusAge: 2 * sec, Processes: 5,
 		History: []view.HistoryLine{{Timeline: 5, SwitchPoint: 0x4000000000}, {Timeline: 6, SwitchPoint: 0x4900000000}},
 	}

@@ -112,6 +112,11 @@ func (c *checker) server(at string, s ServerReport) {
 	c.age(at+".answered", s.Answered)
 	c.age(at+".status_age", s.StatusAge)
 	c.age(at+".role_since", s.RoleSince)
+	c.span(at+".took", s.Took)
+	if s.Prior != nil {
+		c.lsn(at+".prior.position", s.Prior.Position)
+		c.age(at+".prior.answered", s.Prior.Answered)
+	}
 	c.age(at+".advanced", s.Advanced)
 	c.timeline(at+".timeline", s.Timeline)
 	c.lsn(at+".position", s.Position)

@@ -129,7 +129,8 @@ func (m *monitored) wants(c OpenCondition) bool {
 // whatever it will become.
 func (m *monitored) conditions() {
 	for _, c := range m.Open {
-		if !m.wants(c) {
+		// A check that is red for a moment is no state of the pair, as in Status.
+		if !m.wants(c) || c.early() && m.name != c.Code {
 			continue
 		}
 		text := fmt.Sprintf("%s: %s", c.Code, strings.TrimSuffix(c.Text, "."))

@@ -51,20 +51,26 @@ type Report struct {
 
 // ServerReport is how one PostgreSQL server looked from the reporting node.
 type ServerReport struct {
-	Node      string               `json:"node"` // whose server
-	Verdict   replication.Verdict  `json:"verdict"`
-	Cause     string               `json:"cause,omitempty"`
-	Detail    string               `json:"detail,omitempty"`
-	Age       time.Duration        `json:"age"`   // since the newest sample, healthy or not; negative when never
-	Since     time.Duration        `json:"since"` // how long the verdict has been this one
-	Role      replication.Role     `json:"role"`
-	SystemID  replication.SystemID `json:"system_identifier"`
-	Timeline  replication.Timeline `json:"timeline"`
-	Position  replication.LSN      `json:"position"` // flush (primary) or received (standby), of the last answer
-	Answered  time.Duration        `json:"answered"` // since the last healthy answer; negative when never
-	History   []HistoryLine        `json:"history,omitempty"`
-	Status    *replication.Status  `json:"status,omitempty"` // last SQL answer; its At does not travel
-	StatusAge time.Duration        `json:"status_age"`       // negative when never
+	Node     string               `json:"node"` // whose server
+	Verdict  replication.Verdict  `json:"verdict"`
+	Cause    string               `json:"cause,omitempty"`
+	Detail   string               `json:"detail,omitempty"`
+	Age      time.Duration        `json:"age"`   // since the newest sample, healthy or not; negative when never
+	Since    time.Duration        `json:"since"` // how long the verdict has been this one
+	Role     replication.Role     `json:"role"`
+	SystemID replication.SystemID `json:"system_identifier"`
+	Timeline replication.Timeline `json:"timeline"`
+	Position replication.LSN      `json:"position"` // flush (primary) or received (standby), of the last answer
+	Answered time.Duration        `json:"answered"` // since the last healthy answer; negative when never
+	// Took is how long the last healthy answer took, so that the server read what it
+	// told within Took before Answered; 0 when not known. Prior is the healthy
+	// answer before it, of the same role and timeline: two servers are asked at one
+	// beat, and which of their answers was read first is not known.
+	Took      time.Duration       `json:"took"`
+	Prior     *PriorAnswer        `json:"prior,omitempty"`
+	History   []HistoryLine       `json:"history,omitempty"`
+	Status    *replication.Status `json:"status,omitempty"` // last SQL answer; its At does not travel
+	StatusAge time.Duration       `json:"status_age"`       // negative when never
 	// RoleSince is how long this observer has seen the role without a miss or
 	// another role in between; Never after a miss. Two servers were primary at
 	// one and the same moment only when such spans overlap.
@@ -115,6 +121,12 @@ type Behind struct {
 
 // ConflictWindow is the past that ServerReport.ConflictsRecent counts.
 const ConflictWindow = 10 * time.Minute
+
+// PriorAnswer is what a server answered the time before.
+type PriorAnswer struct {
+	Position replication.LSN `json:"position"`
+	Answered time.Duration   `json:"answered"` // its age
+}
 
 // OperationReport is one open operation of the reporting node.
 type OperationReport struct {

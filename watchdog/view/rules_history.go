@@ -108,15 +108,22 @@ func (j *judgement) divergence(p, o Appraisal) {
 	}
 }
 
-// aheadOf gives how much more WAL of the same timeline the standby had in an
-// answer that is older than the primary's. A walsender sends only what is
-// flushed, so this cannot happen to servers of one history.
+// aheadOf gives how much more WAL of the same timeline the standby had, in an
+// answer that was there before the primary was asked. A walsender sends only what
+// is flushed, so this cannot happen to servers of one history.
 func aheadOf(primary, standby Sighting) uint64 {
 	if standby.Role != replication.RoleStandby || primary.Role != replication.RolePrimary ||
-		standby.Timeline != primary.Timeline || standby.Answered < primary.Answered {
+		standby.Timeline != primary.Timeline || primary.Took <= 0 {
 		return 0
 	}
-	return standby.Position.Since(primary.Position)
+	asked := primary.Answered + primary.Took
+	switch {
+	case standby.Answered >= asked:
+		return standby.Position.Since(primary.Position)
+	case standby.Prior != nil && standby.Prior.Answered >= asked:
+		return standby.Prior.Position.Since(primary.Position)
+	}
+	return 0
 }
 
 func (j *judgement) raiseDivergence(p, o Sighting, what string) {

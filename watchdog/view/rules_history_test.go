@@ -152,6 +152,26 @@ func TestJudge_StandbyAheadInAnOlderAnswer_HasParted(t *testing.T) {
 	}
 }
 
+// Both servers are asked at one beat: the standby's answer may be there first and
+// still have been read last. Only what was there before the question counts.
+func TestJudge_StandbyAheadInAnAnswerOfTheSameBeat_ProvesNothing(t *testing.T) {
+	slow := func(r *view.ServerReport) { r.Took = 20 * ms } // answered 100 ms ago, asked 120 ms ago
+	crossing := func(r *view.ServerReport) { r.Position += 4096; r.Answered, r.Age = 110*ms, 110*ms }
+	pair(t).sees("db2", "db1", slow).sees("db2", "db2", crossing).want()
+	unknown := func(r *view.ServerReport) { r.Took = 0 } // a service of before
+	old := func(r *view.ServerReport) { r.Position += 4096; r.Answered, r.Age = 400*ms, 400*ms }
+	pair(t).sees("db2", "db1", unknown).sees("db2", "db2", old).want()
+	// The answer of the beat before was there for sure.
+	prior := func(r *view.ServerReport) {
+		crossing(r)
+		r.Prior = &view.PriorAnswer{Position: r.Position - 96, Answered: 600 * ms}
+	}
+	c := pick(t, pair(t).sees("db2", "db1", slow).sees("db2", "db2", prior).judge(), view.TimelineDivergence)
+	if !strings.Contains(c.Text, "4000 bytes") {
+		t.Error(c.Text)
+	}
+}
+
 func TestJudge_FencedFormerPrimaryHasParted_IsNoPage(t *testing.T) {
 	s := pair(t).all("db1", onTimeline(7, 0x4900000060, line(6, 0x4900000000))).
 		all("db2", onTimeline(6, 0x4900000060)).

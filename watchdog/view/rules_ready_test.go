@@ -199,3 +199,21 @@ func TestStatus_CheckFromBeforeAChange_IsNotKnown(t *testing.T) {
 		t.Errorf("five seconds after: %q", got)
 	}
 }
+
+// A preflight that is red for less than its hold is no state of the pair; who asks
+// for it by name is told.
+func TestMonitor_PreflightRedForAMoment_IsNoStateOfThePair(t *testing.T) {
+	s := pair(t).fails("db2", "promote", "replay")
+	c := s.judge()[0]
+	st := s.status(true)
+	for _, x := range []struct {
+		firing bool
+		name   string
+		want   view.MonitorState
+	}{{false, "", view.MonitorOK}, {false, view.FailoverNotReady, view.MonitorWarning}, {true, "", view.MonitorWarning}} {
+		st.Open = []view.OpenCondition{view.Opened(c, time.Minute, x.firing, "")}
+		if got, lines, err := view.Monitor(st, x.name, st.At); err != nil || got != x.want {
+			t.Errorf("firing %t, asked for %q: %s, want %s (%v, %v)", x.firing, x.name, got, x.want, lines, err)
+		}
+	}
+}
