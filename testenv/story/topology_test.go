@@ -44,22 +44,24 @@ func TestStory_FurtherStandby_IsShownAndNotPassedOver(t *testing.T) {
 	}
 }
 
-// feeds waits until a node is shown to feed somebody whom nobody watches.
+// feeds waits until every service shows a node to feed somebody whom nobody watches.
 func (s *site) feeds(node, name, kind string) {
 	s.t.Helper()
-	testenv.Wait(s.t, 30*time.Second, node+" is shown to feed "+name, func() (bool, string) {
-		st, err := s.status("db1")
-		if err != nil {
-			return false, err.Error()
-		}
-		i := slices.IndexFunc(st.Nodes, func(n view.NodeStatus) bool { return n.Node == node })
-		j := slices.IndexFunc(st.Nodes[i].Downstreams, func(d view.Downstream) bool { return d.ApplicationName == name })
-		if j < 0 {
-			return false, fmt.Sprintf("%+v", st.Nodes[i].Downstreams)
-		}
-		d := st.Nodes[i].Downstreams[j]
-		return d.Node == "" && d.Kind == kind && d.State == "streaming" && d.LagBytes != nil, fmt.Sprintf("%+v", d)
-	})
+	for _, asked := range s.Nodes {
+		testenv.Wait(s.t, 30*time.Second, node+" is shown to feed "+name+" on "+asked.Name, func() (bool, string) {
+			st, err := s.status(asked.Name)
+			if err != nil {
+				return false, err.Error()
+			}
+			i := slices.IndexFunc(st.Nodes, func(n view.NodeStatus) bool { return n.Node == node })
+			j := slices.IndexFunc(st.Nodes[i].Downstreams, func(d view.Downstream) bool { return d.ApplicationName == name })
+			if j < 0 {
+				return false, fmt.Sprintf("%+v", st.Nodes[i].Downstreams)
+			}
+			d := st.Nodes[i].Downstreams[j]
+			return d.Node == "" && d.Kind == kind && d.State == "streaming" && d.LagBytes != nil, fmt.Sprintf("%+v", d)
+		})
+	}
 }
 
 // strayFromPrimary lets db2 receive nothing any more, as a wrong setting would.
