@@ -71,6 +71,7 @@ nodes:
   data_dir: /var/lib/postgresql/data
   monitor: {user: watchdog_mon, passfile: pgpass}
   act: {user: watchdog_act, passfile: pgpass}
+  replication: {user: watchdog_repl, passfile: pgpass}
 app:
   health_url: http://proxy:8080/api/health
   period: 1s

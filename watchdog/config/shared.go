@@ -11,9 +11,10 @@ import (
 
 // local are the settings that may differ between the nodes of one cluster: the
 // name, what lies where on this host, and how its server and its application are
-// run there. All others must be the same everywhere.
+// run and reached there (a witness may have no business with the application).
+// All others must be the same everywhere.
 var local = []string{
-	"node", "state_dir", "listen", "keys", "helper", "log", "postgres", "app.containers", "app.container_restart",
+	"node", "state_dir", "listen", "keys", "helper", "log", "postgres", "app",
 	"alerts.email.password_file", "alerts.email.ca_file",
 }
 
