@@ -28,6 +28,7 @@ type fault struct {
 	want   []replication.Verdict
 	cause  func(*ward) error
 	undo   func(*ward) error
+	slow   bool // causing it takes its time: the clock starts when it is done
 }
 
 // ward is the site whose primary is made ill, and what is needed for that.
@@ -112,9 +113,9 @@ var faults = []fault{
 		cause: func(w *ward) error { return w.disk.Freeze(w.b.Context()) },
 		undo:  func(w *ward) error { return w.disk.Thaw(w.b.Context()) }},
 	{name: "disk full, PostgreSQL writes on until it ends", seenOn: "db2", want: gone,
-		cause: (*ward).fill, undo: (*ward).empty},
+		cause: (*ward).fill, undo: (*ward).empty, slow: true},
 	{name: "connections used up", seenOn: "db1", want: []replication.Verdict{replication.VerdictSaturated},
-		cause: (*ward).occupy, undo: (*ward).leave},
+		cause: (*ward).occupy, undo: (*ward).leave, slow: true},
 }
 
 // fill leaves no room and has the server need some: the clock starts when WAL no
@@ -227,8 +228,8 @@ func (w *ward) measure(f fault) time.Duration {
 	if err := f.cause(w); err != nil {
 		w.b.Fatalf("%s: %v", f.name, err)
 	}
-	if f.name == "disk full, PostgreSQL writes on until it ends" || f.name == "connections used up" {
-		began = time.Now() // causing it takes its time
+	if f.slow {
+		began = time.Now()
 	}
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
